@@ -1,0 +1,185 @@
+//! Memory of a run: aligned storage, and the disjoint views that one node gets.
+
+use crate::format::{Aligned, Place};
+use core::ops::Range;
+
+/// Arena of `N` bytes with the alignment that a session needs.
+///
+/// ```
+/// static ARENA: dunlin_core::Arena<1024> = dunlin_core::Arena::new();
+/// # let _ = &ARENA;
+/// ```
+pub struct Arena<const N: usize>(Aligned<[u8; N]>);
+
+impl<const N: usize> Arena<N> {
+    /// An arena of zeros.
+    pub const fn new() -> Self {
+        Self(Aligned([0; N]))
+    }
+
+    /// The bytes, starting at a 16-byte boundary.
+    pub const fn as_mut_slice(&mut self) -> &mut [u8] {
+        &mut self.0.0
+    }
+}
+
+impl<const N: usize> Default for Arena<N> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Bytes with the alignment that [`Model::parse`](crate::Model::parse) needs, for `static` models.
+#[derive(Clone, Copy)]
+pub struct AlignedBytes<const N: usize>(Aligned<[u8; N]>);
+
+impl<const N: usize> AlignedBytes<N> {
+    /// `bytes` at a 16-byte boundary.
+    pub const fn new(bytes: [u8; N]) -> Self {
+        Self(Aligned(bytes))
+    }
+
+    /// The bytes.
+    pub const fn as_slice(&self) -> &[u8] {
+        &self.0.0
+    }
+}
+
+/// A copy of `bytes` at a 16-byte boundary, for files read into a `Vec`.
+#[cfg(feature = "alloc")]
+#[derive(Clone, Debug)]
+pub struct AlignedVec {
+    blocks: alloc::vec::Vec<Block>,
+    len: usize,
+}
+
+#[cfg(feature = "alloc")]
+#[derive(Clone, Copy, Debug, bytemuck::Zeroable, bytemuck::Pod)]
+#[repr(C, align(16))]
+struct Block([u8; 16]);
+
+#[cfg(feature = "alloc")]
+impl AlignedVec {
+    /// `len` zero bytes.
+    pub fn zeroed(len: usize) -> Self {
+        Self { blocks: alloc::vec![Block([0; 16]); len.div_ceil(16)], len }
+    }
+
+    /// A copy of `bytes`.
+    pub fn from_slice(bytes: &[u8]) -> Self {
+        let mut aligned = Self::zeroed(bytes.len());
+        aligned.as_mut_slice().copy_from_slice(bytes);
+        aligned
+    }
+
+    /// The bytes.
+    pub fn as_slice(&self) -> &[u8] {
+        &bytemuck::cast_slice(&self.blocks)[..self.len]
+    }
+
+    /// The bytes, mutable.
+    pub fn as_mut_slice(&mut self) -> &mut [u8] {
+        &mut bytemuck::cast_slice_mut(&mut self.blocks)[..self.len]
+    }
+}
+
+/// A region of memory: where it begins and how many bytes of it this run uses.
+#[derive(Clone, Copy)]
+pub(crate) struct Region {
+    pub(crate) place: Place,
+    pub(crate) len: usize,
+}
+
+impl Region {
+    pub(crate) const EMPTY: Self = Self { place: Place::Data(0), len: 0 };
+
+    fn range(start: u32, len: usize) -> Range<usize> {
+        start as usize..start as usize + len
+    }
+
+    fn in_arena(&self) -> Range<usize> {
+        if let Place::Arena(start) = self.place { Self::range(start, self.len) } else { 0..0 }
+    }
+
+    fn in_state(&self) -> Range<usize> {
+        if let Place::State(start) = self.place { Self::range(start, self.len) } else { 0..0 }
+    }
+}
+
+/// The three memories of a run.
+pub(crate) struct Memory<'s> {
+    pub(crate) arena: &'s mut [u8],
+    pub(crate) state: &'s mut [u8],
+    pub(crate) data: &'s [u8],
+}
+
+/// What one node may touch.
+pub(crate) struct Views<'s> {
+    pub(crate) inputs: [&'s [u8]; 2],
+    pub(crate) outputs: [&'s mut [u8]; 2],
+    pub(crate) scratch: &'s mut [u8],
+    /// The first input is the first output; `inputs[0]` is then empty.
+    pub(crate) in_place: bool,
+}
+
+impl<'s> Memory<'s> {
+    /// Write access to one region; `None` for constants.
+    pub(crate) fn write(self, region: Region) -> Option<&'s mut [u8]> {
+        match region.place {
+            Place::Arena(start) => self.arena.get_mut(Region::range(start, region.len)),
+            Place::State(start) => self.state.get_mut(Region::range(start, region.len)),
+            Place::Data(_) => None,
+        }
+    }
+
+    /// The regions of one node as slices that provably do not overlap.
+    ///
+    /// `None` where they do, which the parser has excluded.
+    pub(crate) fn views(
+        &mut self,
+        inputs: [Region; 2],
+        outputs: [Region; 2],
+        scratch: Region,
+    ) -> Option<Views<'_>> {
+        let [mut a, mut b] = inputs;
+        let in_place = a.place == outputs[0].place && a.len > 0;
+        let same = b.len > 0 && b.place == a.place && b.len == a.len;
+        if in_place {
+            a = Region::EMPTY;
+        }
+        if same {
+            b = Region::EMPTY;
+        }
+        let regions = [a, b, outputs[0], outputs[1], scratch];
+        let arena = self.arena.get_disjoint_mut(regions.each_ref().map(Region::in_arena)).ok()?;
+        let state = self.state.get_disjoint_mut(regions.each_ref().map(Region::in_state)).ok()?;
+        let [a0, b0, o0, p0, s0] = arena;
+        let [a1, b1, o1, p1, _] = state;
+        let data = self.data;
+        let a = readable(a, a0, a1, data)?;
+        let b = if same { a } else { readable(b, b0, b1, data)? };
+        Some(Views {
+            inputs: [a, b],
+            outputs: [writable(outputs[0], o0, o1), writable(outputs[1], p0, p1)],
+            scratch: s0,
+            in_place,
+        })
+    }
+}
+
+fn readable<'s>(
+    region: Region,
+    arena: &'s mut [u8],
+    state: &'s mut [u8],
+    data: &'s [u8],
+) -> Option<&'s [u8]> {
+    match region.place {
+        Place::Arena(_) => Some(arena),
+        Place::State(_) => Some(state),
+        Place::Data(start) => data.get(Region::range(start, region.len)),
+    }
+}
+
+fn writable<'s>(region: Region, arena: &'s mut [u8], state: &'s mut [u8]) -> &'s mut [u8] {
+    if matches!(region.place, Place::State(_)) { state } else { arena }
+}

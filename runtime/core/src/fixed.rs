@@ -1,0 +1,166 @@
+//! Fixed-point functions of the reference's softmax: exponential table and reciprocal.
+//!
+//! The exponential of every possible int8 difference is tabulated on the host with the reference's own
+//! arithmetic (Q5.26 argument, Q0.31 result), so a device only sums, inverts and scales.
+
+use crate::quant::{doubling_high_mul, rounding_shift_right};
+
+/// Entries of a softmax table: one for every difference `max - q` of two int8 values.
+pub const EXP_ENTRIES: usize = 256;
+
+/// Fraction bits of the sum of exponentials (Q12.19).
+const ACCUMULATION_INTEGER_BITS: u32 = 12;
+
+/// A Q0.31 exponential scaled for summation over up to 4,096 entries.
+#[inline(always)]
+pub(crate) const fn to_accumulator(exp: i32) -> i32 {
+    rounding_shift_right(exp, ACCUMULATION_INTEGER_BITS)
+}
+
+/// `1 / sum` for a positive sum in Q12.19: a Q0.31 mantissa and the power of two to divide by.
+pub(crate) fn reciprocal(sum: i32) -> (i32, u32) {
+    let headroom = sum.leading_zeros().min(ACCUMULATION_INTEGER_BITS);
+    let fraction = ((sum as u32) << headroom).wrapping_sub(1 << 31) as i32;
+    (one_over_one_plus(fraction), ACCUMULATION_INTEGER_BITS - headroom)
+}
+
+/// `1 / (1 + x)` for `x` in `[0, 1)`, Q0.31 to Q0.31, by three Newton-Raphson steps.
+fn one_over_one_plus(x: i32) -> i32 {
+    const F48_OVER_17: i32 = 1_515_870_810; // Q2.29
+    const NEG_32_OVER_17: i32 = -1_010_580_540; // Q2.29
+    const ONE_Q2: i32 = 1 << 29;
+    let half_denominator = rounding_half_sum(x, i32::MAX);
+    let mut y = F48_OVER_17.wrapping_add(doubling_high_mul(half_denominator, NEG_32_OVER_17));
+    for _ in 0..3 {
+        let error = ONE_Q2.wrapping_sub(doubling_high_mul(half_denominator, y));
+        y = y.wrapping_add(saturating_shift_left(doubling_high_mul(y, error), 2));
+    }
+    // Halving is free (Q2.29 read as Q1.30); one more integer bit is shifted out.
+    saturating_shift_left(y, 1)
+}
+
+/// `(a + b) / 2`, rounded half away from zero.
+const fn rounding_half_sum(a: i32, b: i32) -> i32 {
+    let sum = a as i64 + b as i64;
+    ((sum + if sum >= 0 { 1 } else { -1 }) / 2) as i32
+}
+
+const fn saturating_shift_left(x: i32, by: u32) -> i32 {
+    let wide = (x as i64) << by;
+    if wide > i32::MAX as i64 {
+        i32::MAX
+    } else if wide < i32::MIN as i64 {
+        i32::MIN
+    } else {
+        wide as i32
+    }
+}
+
+/// Table of a softmax whose input has this scale and whose logits are multiplied by `beta`.
+///
+/// Entry `d` is the Q0.31 exponential of `-d * scale * beta`, or 0 beyond the reference's `diff_min`.
+/// `None` where the scale is not positive and finite.
+#[cfg(feature = "encode")]
+pub fn softmax_table(scale: f64, beta: f64) -> Option<[i32; EXP_ENTRIES]> {
+    const SCALED_DIFF_INTEGER_BITS: i32 = 5;
+    let real = (beta * scale * f64::from(1 << (31 - SCALED_DIFF_INTEGER_BITS))).min(f64::from(i32::MAX));
+    if !(real > 0.0 && real.is_finite()) {
+        return None;
+    }
+    // Unlike a Requant this factor may exceed 2^30, so it is split by hand.
+    let (mantissa, mut shift) = libm::frexp(real);
+    let mut multiplier = libm::round(mantissa * (1u64 << 31) as f64) as i64;
+    if multiplier == 1 << 31 {
+        multiplier /= 2;
+        shift += 1;
+    }
+    let left = shift.max(0);
+    let max_diff = f64::from((1 << SCALED_DIFF_INTEGER_BITS) - 1)
+        * f64::from(1u32 << (31 - SCALED_DIFF_INTEGER_BITS))
+        / libm::ldexp(1.0, left);
+    let radius = libm::floor(max_diff);
+    let mut table = [0; EXP_ENTRIES];
+    for (difference, entry) in table.iter_mut().enumerate() {
+        if difference as f64 > radius {
+            break;
+        }
+        let shifted = (-(difference as i64) << left) as i32;
+        let scaled = doubling_high_mul(shifted, multiplier as i32);
+        *entry = exp_on_negative(rounding_shift_right(scaled, (-shift).clamp(0, 31) as u32));
+    }
+    Some(table)
+}
+
+/// `exp(x)` for `x <= 0` in Q5.26, result in Q0.31.
+#[cfg(feature = "encode")]
+fn exp_on_negative(x: i32) -> i32 {
+    const FRACTION_BITS: u32 = 26;
+    const QUARTER: i32 = 1 << (FRACTION_BITS - 2);
+    // exp(-2^k) in Q0.31 for k = -2 ..= 4.
+    const FACTORS: [i32; 7] =
+        [1_672_461_947, 1_302_514_674, 790_015_084, 290_630_308, 39_332_535, 720_401, 242];
+    if x == 0 {
+        return i32::MAX;
+    }
+    let residue = (x & (QUARTER - 1)) - QUARTER;
+    let mut result = exp_on_quarter(saturating_shift_left(residue, 5));
+    let remainder = residue.wrapping_sub(x);
+    for (k, factor) in FACTORS.iter().enumerate() {
+        // The bit that stands for 2^(k - 2).
+        if remainder & (1 << (FRACTION_BITS as usize - 2 + k)) != 0 {
+            result = doubling_high_mul(result, *factor);
+        }
+    }
+    result
+}
+
+/// `exp(x)` for `x` in `[-1/4, 0)`, Q0.31, by the Taylor series around -1/8.
+#[cfg(feature = "encode")]
+fn exp_on_quarter(x: i32) -> i32 {
+    const EXP_NEG_EIGHTH: i32 = 1_895_147_668;
+    const THIRD: i32 = 715_827_883;
+    let x = x.wrapping_add(1 << 28);
+    let x2 = doubling_high_mul(x, x);
+    let x3 = doubling_high_mul(x2, x);
+    let x4 = doubling_high_mul(x2, x2);
+    let cubic = doubling_high_mul(rounding_shift_right(x4, 2).wrapping_add(x3), THIRD);
+    let series = rounding_shift_right(cubic.wrapping_add(x2), 1);
+    EXP_NEG_EIGHTH.wrapping_add(doubling_high_mul(EXP_NEG_EIGHTH, x.wrapping_add(series)))
+}
+
+#[cfg(all(test, feature = "encode"))]
+mod tests {
+    use super::*;
+
+    /// Q0.31 arithmetic of four multiplications keeps about 27 bits.
+    const TOLERANCE: f64 = 1e-7;
+
+    #[test]
+    fn the_table_is_the_exponential() {
+        let table = softmax_table(0.1, 1.0).unwrap();
+        for (d, &entry) in table.iter().enumerate() {
+            let exact = libm::exp(-(d as f64) * 0.1);
+            let got = f64::from(entry) / f64::from(1u32 << 31);
+            assert!((got - exact).abs() < TOLERANCE, "{d}: {got} {exact}");
+        }
+        assert_eq!(softmax_table(f64::NAN, 1.0), None);
+        assert_eq!(softmax_table(0.0, 1.0), None);
+    }
+
+    #[test]
+    fn differences_beyond_the_reference_range_vanish() {
+        let table = softmax_table(4.0, 1.0).unwrap();
+        assert!(table[7] > 0 || table[6] > 0);
+        assert_eq!(table[200], 0);
+    }
+
+    #[test]
+    fn the_reciprocal_inverts() {
+        for sum in [1 << 19, (1 << 19) + 1, 3 << 19, 123_456_789, i32::MAX] {
+            let (mantissa, bits) = reciprocal(sum);
+            let got = f64::from(mantissa) / f64::from(1u32 << 31) / f64::from(1u32 << bits);
+            let exact = f64::from(1u32 << 19) / f64::from(sum);
+            assert!((got / exact - 1.0).abs() < 1e-6, "{sum}: {got} {exact}");
+        }
+    }
+}

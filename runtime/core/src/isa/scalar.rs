@@ -1,0 +1,113 @@
+//! Plain Rust: the definition of every kernel's result, written to be read.
+
+use super::{Isa, ProductParams, Reduction, RescaleParams, Source, SumParams};
+use crate::fixed;
+use crate::quant::{Clamp, doubling_high_mul, rounding_shift_right};
+
+/// The portable instruction set.
+pub(crate) struct Scalar;
+
+impl Isa for Scalar {
+    const NAME: &'static str = "scalar";
+    const PATCHES: usize = 1;
+
+    fn matmul(p: &Reduction<'_>, k: usize, rows: &[i8], out: &mut [i8]) {
+        let n = p.channels.bias.len();
+        for (row, out) in rows.chunks_exact(k).zip(out.chunks_exact_mut(n)) {
+            for (c, (weights, out)) in p.weights.chunks_exact(k).zip(out).enumerate() {
+                *out = p.finish(c, Self::dot(row, weights, p.input_zero, p.weight_zero));
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn dot(x: &[i8], w: &[i8], input_zero: i32, weight_zero: i32) -> i32 {
+        // The parser bounds the reduction, so the sum cannot overflow; `wrapping` keeps it branch-free.
+        x.iter().zip(w).fold(0i32, |sum, (&x, &w)| {
+            sum.wrapping_add((i32::from(x) - input_zero) * (i32::from(w) - weight_zero))
+        })
+    }
+
+    fn depthwise(p: &Reduction<'_>, c: usize, patch: &[i8], out: &mut [i8]) {
+        let channels = out.len();
+        let multiplier = channels / c;
+        for (i, out) in out.iter_mut().enumerate() {
+            let taps = patch[i / multiplier..].iter().step_by(c);
+            let weights = p.weights[i..].iter().step_by(channels);
+            let sum = taps.zip(weights).fold(0i32, |sum, (&x, &w)| {
+                sum.wrapping_add((i32::from(x) - p.input_zero) * (i32::from(w) - p.weight_zero))
+            });
+            *out = p.finish(i, sum);
+        }
+    }
+
+    fn max(row: &[i8], out: &mut [i8]) {
+        for (out, &x) in out.iter_mut().zip(row) {
+            *out = (*out).max(x);
+        }
+    }
+
+    fn accumulate(row: &[i8], sum: &mut [i32]) {
+        for (sum, &x) in sum.iter_mut().zip(row) {
+            *sum = sum.wrapping_add(i32::from(x));
+        }
+    }
+
+    fn add(p: &SumParams, a: Source<'_>, b: &[i8], out: &mut [i8]) {
+        let scaled =
+            |x: i8, i: usize| p.scale[i].apply((i32::from(x) - p.zero[i]).wrapping_shl(p.left_shift));
+        binary(a, b, out, |a, b| {
+            let sum = scaled(a, 0).wrapping_add(scaled(b, 1));
+            p.clamp.apply(p.output.apply(sum).wrapping_add(p.output_zero))
+        });
+    }
+
+    fn mul(p: &ProductParams, a: Source<'_>, b: &[i8], out: &mut [i8]) {
+        binary(a, b, out, |a, b| {
+            let product = (i32::from(a) - p.zero[0]) * (i32::from(b) - p.zero[1]);
+            p.clamp.apply(p.output.apply(product).wrapping_add(p.output_zero))
+        });
+    }
+
+    fn lookup(table: &[i8; 256], a: Source<'_>, out: &mut [i8]) {
+        unary(a, out, |x| table[usize::from(x as u8 ^ 0x80)]);
+    }
+
+    fn rescale(p: &RescaleParams, a: Source<'_>, out: &mut [i8]) {
+        unary(a, out, |x| {
+            Clamp::FULL.apply(p.scale.apply(i32::from(x) - p.input_zero).wrapping_add(p.output_zero))
+        });
+    }
+
+    fn softmax(exp: &[i32], row: &[i8], out: &mut [i8]) {
+        let max = row.iter().copied().fold(i8::MIN, i8::max);
+        let entry = |x: i8| exp[usize::from(max.abs_diff(x))];
+        let sum = row.iter().fold(0i32, |sum, &x| sum.wrapping_add(fixed::to_accumulator(entry(x))));
+        let (scale, bits) = fixed::reciprocal(sum);
+        // 31 fraction bits of the product, less the 8 of a result in 1/256.
+        let shift = (bits + 31 - 8).min(31);
+        for (out, &x) in out.iter_mut().zip(row) {
+            let value = rounding_shift_right(doubling_high_mul(scale, entry(x)), shift);
+            *out = Clamp::FULL.apply(value.wrapping_add(i32::from(i8::MIN)));
+        }
+    }
+}
+
+fn unary(a: Source<'_>, out: &mut [i8], f: impl Fn(i8) -> i8) {
+    match a {
+        Source::InPlace => out.iter_mut().for_each(|x| *x = f(*x)),
+        Source::From(a) => out.iter_mut().zip(a).for_each(|(out, &x)| *out = f(x)),
+    }
+}
+
+fn binary(a: Source<'_>, b: &[i8], out: &mut [i8], f: impl Fn(i8, i8) -> i8) {
+    match *b {
+        [b] => unary(a, out, |a| f(a, b)),
+        _ => match a {
+            Source::InPlace => out.iter_mut().zip(b).for_each(|(x, &b)| *x = f(*x, b)),
+            Source::From(a) => {
+                out.iter_mut().zip(a.iter().zip(b)).for_each(|(out, (&a, &b))| *out = f(a, b));
+            }
+        },
+    }
+}

@@ -1,0 +1,105 @@
+//! Concatenation along one axis.
+
+use super::{Io, Operands, Operator};
+use crate::arena::Region;
+use crate::error::NodeFault;
+use crate::isa::Isa;
+use crate::shape::Shape;
+use serde::{Deserialize, Serialize};
+
+/// Axis of a tensor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Axis {
+    /// Samples.
+    N,
+    /// Height.
+    H,
+    /// Width.
+    W,
+    /// Channels.
+    C,
+}
+
+/// Concatenation of one to 255 tensors of one type, scale and zero point.
+///
+/// All sizes but that of `axis` are equal. Rows may be bounded when joining channels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Concat {
+    /// Axis along which the inputs are joined.
+    pub axis: Axis,
+}
+
+impl Concat {
+    fn size(&self, s: &Shape) -> u32 {
+        match self.axis {
+            Axis::N => s.n,
+            Axis::H => s.h,
+            Axis::W => s.w,
+            Axis::C => s.c,
+        }
+    }
+
+    fn resized(&self, s: Shape, size: u32) -> Shape {
+        match self.axis {
+            Axis::N => Shape { n: size, ..s },
+            Axis::H => Shape { h: size, ..s },
+            Axis::W => Shape { w: size, ..s },
+            Axis::C => Shape { c: size, ..s },
+        }
+    }
+
+    /// Elements of one contiguous run: everything from `axis` inwards.
+    fn run_len(&self, s: &Shape) -> usize {
+        let outer = match self.axis {
+            Axis::N => 1,
+            Axis::H => s.n as usize,
+            Axis::W => s.n as usize * s.h as usize,
+            Axis::C => s.pixels(),
+        };
+        s.elements().checked_div(outer).unwrap_or(0)
+    }
+}
+
+impl Operator for Concat {
+    fn check(&self, cx: &Operands<'_>) -> Result<(), NodeFault> {
+        if cx.inputs.is_empty() {
+            return Err(NodeFault::Inputs { found: 0, expected: 1 });
+        }
+        cx.arity(cx.inputs.len() as u8, 1)?;
+        let first = cx.input(0);
+        let mut total = 0u32;
+        for i in 0..cx.inputs.len() {
+            let input = cx.typed(i, first.dtype)?;
+            if self.resized(input.shape, 1) != self.resized(first.shape, 1) {
+                return Err(NodeFault::InputShape(input.shape));
+            }
+            if input.rows != first.rows || (input.rows.is_some() && self.axis != Axis::C) {
+                return Err(NodeFault::Rows(cx.inputs[i]));
+            }
+            cx.same_quantisation(i)?;
+            total = total.checked_add(self.size(&input.shape)).ok_or(NodeFault::Attribute)?;
+        }
+        cx.rows_follow()?;
+        cx.expect(0, first.dtype, self.resized(first.shape, total)).map(|_| ())
+    }
+
+    fn run<I: Isa>(&self, io: &mut Io<'_, '_>) -> Option<()> {
+        let size = io.operands.output(0).dtype.size() as usize;
+        let out_run = self.run_len(&io.output_shape(0)) * size;
+        let mut start = 0;
+        for i in 0..io.operands.inputs.len() {
+            let run = self.run_len(&io.input_shape(i)) * size;
+            let views = io.views_of([io.input_region(i), Region::EMPTY])?;
+            let [y, _] = views.outputs;
+            if run > 0 {
+                for (out, x) in y.chunks_exact_mut(out_run).zip(views.inputs[0].chunks_exact(run)) {
+                    out.get_mut(start..start + run)?.copy_from_slice(x);
+                }
+            }
+            start += run;
+        }
+        Some(())
+    }
+}

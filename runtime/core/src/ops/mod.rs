@@ -1,0 +1,152 @@
+//! The operators: one file each, and the table that lists them.
+//!
+//! An operator file holds its attributes (what the file format stores), `check` (everything that must
+//! hold before it may run, proved once by the parser), `scratch` (working memory per instruction set)
+//! and `run`. To add one: its file, one line in [`operators!`](self), and its test generator; the
+//! compiler names every place that is missing.
+
+mod argmax;
+mod binary;
+mod channels;
+mod concat;
+mod context;
+mod conv;
+mod convert;
+mod dense;
+mod depthwise;
+mod lut;
+mod pad;
+mod pool;
+mod reshape;
+mod resize;
+mod slice;
+mod softmax;
+mod transpose_conv;
+mod unpool;
+mod window;
+
+pub use argmax::ArgMax;
+pub use binary::{Add, Mul};
+pub use channels::{Filter, LabelScores};
+pub use concat::{Axis, Concat};
+pub(crate) use context::{Io, Operands};
+pub use conv::Conv2d;
+pub use convert::{Dequantize, Quantize, Requantize};
+pub use dense::Dense;
+pub use depthwise::DepthwiseConv2d;
+pub use lut::Lut;
+pub use pad::Pad;
+pub use pool::{AveragePool2d, AverageRounding, MaxPool2d, MaxPool2dWithIndices};
+pub use reshape::Reshape;
+pub use resize::{ResizeBilinear, ResizeNearest, interpolation_scale};
+pub use slice::Slice;
+pub use softmax::Softmax;
+pub use transpose_conv::TransposeConv2d;
+pub use unpool::MaxUnpool2d;
+
+use crate::error::NodeFault;
+use crate::isa::{Isa, IsaKind, scalar::Scalar};
+use serde::{Deserialize, Serialize};
+
+/// What the parser and the executor ask of every operator.
+pub(crate) trait Operator {
+    /// Whether the first output may stand where the first input stood.
+    const IN_PLACE: bool = false;
+
+    /// Proves that the node can run: arity, types, shapes, quantisation, constants.
+    fn check(&self, cx: &Operands<'_>) -> Result<(), NodeFault>;
+
+    /// Bytes of working memory on `isa`. Only called after `check` has passed.
+    fn scratch(&self, cx: &Operands<'_>, isa: IsaKind) -> u64 {
+        let _ = (cx, isa);
+        0
+    }
+
+    /// Runs the node. `None` is impossible after `check`; it stands for what the parser has excluded.
+    fn run<I: Isa>(&self, io: &mut Io<'_, '_>) -> Option<()>;
+}
+
+macro_rules! operators {
+    ($($(#[$doc:meta])* $name:ident),* $(,)?) => {
+        /// An operator with its attributes. The order is part of the file format: append only.
+        #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+        #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+        pub enum Op {
+            $($(#[$doc])* $name($name),)*
+        }
+
+        impl Op {
+            /// Name of the operator, as printed in reports.
+            pub const fn name(&self) -> &'static str {
+                match self { $(Self::$name(_) => stringify!($name),)* }
+            }
+
+            /// Whether the first output may share the memory of the first input.
+            pub const fn in_place(&self) -> bool {
+                match self { $(Self::$name(_) => <$name as Operator>::IN_PLACE,)* }
+            }
+
+            pub(crate) fn check(&self, cx: &Operands<'_>) -> Result<(), NodeFault> {
+                match self { $(Self::$name(op) => op.check(cx),)* }
+            }
+
+            pub(crate) fn scratch(&self, cx: &Operands<'_>, isa: IsaKind) -> u64 {
+                match self { $(Self::$name(op) => op.scratch(cx, isa),)* }
+            }
+
+            pub(crate) fn run(&self, isa: IsaKind, io: &mut Io<'_, '_>) {
+                let done = match isa {
+                    IsaKind::Scalar => match self { $(Self::$name(op) => op.run::<Scalar>(io),)* },
+                };
+                debug_assert!(done.is_some(), "the parser let {} through", self.name());
+            }
+        }
+    };
+}
+
+operators! {
+    /// Convolution.
+    Conv2d,
+    /// Depthwise convolution.
+    DepthwiseConv2d,
+    /// Transpose convolution.
+    TransposeConv2d,
+    /// Fully connected layer.
+    Dense,
+    /// Maximum pool.
+    MaxPool2d,
+    /// Maximum pool that also gives the position of each maximum.
+    MaxPool2dWithIndices,
+    /// Inverse of the pool with indices.
+    MaxUnpool2d,
+    /// Average pool.
+    AveragePool2d,
+    /// Sum.
+    Add,
+    /// Product.
+    Mul,
+    /// Concatenation.
+    Concat,
+    /// Padding with a constant.
+    Pad,
+    /// Another shape of the same elements.
+    Reshape,
+    /// A box cut out of a tensor.
+    Slice,
+    /// Nearest-neighbour resize.
+    ResizeNearest,
+    /// Bilinear resize.
+    ResizeBilinear,
+    /// Softmax over channels.
+    Softmax,
+    /// Table lookup: any unary function.
+    Lut,
+    /// Index of the largest channel.
+    ArgMax,
+    /// Change of scale.
+    Requantize,
+    /// Real to int8.
+    Quantize,
+    /// int8 to real.
+    Dequantize,
+}

@@ -1,0 +1,173 @@
+//! Transpose convolution.
+
+use super::channels::{score_format, scored_output};
+use super::{Filter, Io, LabelScores, Operands, Operator};
+use crate::error::NodeFault;
+use crate::format::{DType, Tensor};
+use crate::isa::{Isa, IsaKind, argmax};
+use crate::shape::Window;
+use serde::{Deserialize, Serialize};
+
+/// Transpose 2-D convolution, int8, TensorFlow Lite semantics.
+///
+/// Input `[n, h, w, i]`, weights `[o, kernel_h, kernel_w, i]`, output `[n, output_h, output_w, o]`; with
+/// `labels` the output is u8 `[n, output_h, output_w, 1]`. Input pixel `(y, x)` adds to the outputs
+/// `(y * stride - pad.top + ky, x * stride - pad.left + kx)`; those outside are dropped. Undilated.
+///
+/// Computed per output pixel (each sums the few taps that reach it), so that no 32-bit image is needed
+/// and a fused argmax is free; an integer sum has the same value in any order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct TransposeConv2d {
+    /// Kernel, stride, and how much is cut at the top and left; bottom and right follow from the size.
+    pub window: Window,
+    /// Height of the output.
+    pub output_h: u32,
+    /// Width of the output.
+    pub output_w: u32,
+    /// Weights and per-channel constants.
+    pub filter: Filter,
+    /// Store only the index of the largest channel.
+    pub labels: Option<LabelScores>,
+}
+
+/// Taps of one axis that reach output `out`: kernel indices `first`, `first + stride`, ... below `kernel`
+/// read inputs `input`, `input - 1`, ...; `count` of them lie inside.
+#[derive(Clone, Copy)]
+struct Taps {
+    first: usize,
+    input: usize,
+    count: usize,
+}
+
+fn taps(out: usize, size: usize, kernel: u16, stride: u16, before: u16) -> Taps {
+    let (kernel, stride) = (usize::from(kernel), usize::from(stride));
+    let reach = out + usize::from(before);
+    let newest = reach / stride;
+    // Inputs beyond the last are skipped: each step back in the input is one stride on in the kernel.
+    let skip = (newest + 1).saturating_sub(size);
+    let first = reach % stride + skip * stride;
+    let input = newest - skip.min(newest);
+    if first >= kernel || skip > newest {
+        return Taps { first: 0, input: 0, count: 0 };
+    }
+    let in_kernel = (kernel - first).div_ceil(stride);
+    Taps { first, input, count: in_kernel.min(input + 1) }
+}
+
+impl TransposeConv2d {
+    fn weights(&self, input: &Tensor, channels: u32) -> u64 {
+        (self.window.taps() as u64)
+            .saturating_mul(u64::from(input.shape.c))
+            .saturating_mul(u64::from(channels))
+    }
+}
+
+impl Operator for TransposeConv2d {
+    fn check(&self, cx: &Operands<'_>) -> Result<(), NodeFault> {
+        cx.arity(1, 1)?;
+        cx.fixed_rows()?;
+        let input = cx.typed(0, DType::I8)?;
+        let w = &self.window;
+        if w.kernel_h == 0 || w.kernel_w == 0 || w.stride_h == 0 || w.stride_w == 0 {
+            return Err(NodeFault::Window);
+        }
+        if w.dilation_h != 1 || w.dilation_w != 1 {
+            return Err(NodeFault::Attribute);
+        }
+        let (channels, _) = score_format(self.labels, cx.output(0));
+        scored_output(cx, self.labels, input.shape.with_hw(self.output_h, self.output_w).with_c(channels))?;
+        let per_axis = |kernel: u16, stride: u16| u64::from(kernel.div_ceil(stride));
+        let products = per_axis(w.kernel_h, w.stride_h) * per_axis(w.kernel_w, w.stride_w);
+        let k = u64::from(input.shape.c);
+        self.filter.check(cx, channels, self.weights(input, channels), products * k)
+    }
+
+    fn scratch(&self, _: &Operands<'_>, _: IsaKind) -> u64 {
+        self.labels.map_or(0, |labels| u64::from(labels.channels))
+    }
+
+    fn run<I: Isa>(&self, io: &mut Io<'_, '_>) -> Option<()> {
+        let (shape, out_shape) = (io.input_shape(0), io.output_shape(0));
+        let (input, output) = (io.operands.input(0), io.operands.output(0));
+        let (channels, zero) = score_format(self.labels, output);
+        let weights = self.weights(input, channels);
+        let input_zero = input.quant.zero_point;
+        let p = self.filter.reduction(&io.operands, channels, weights, input_zero, zero).ok()?;
+        let views = io.views()?;
+        let x: &[i8] = bytemuck::cast_slice(views.inputs[0]);
+        let [y, _] = views.outputs;
+        let scratch: &mut [i8] = bytemuck::cast_slice_mut(views.scratch);
+        let w = &self.window;
+        let (c, width) = (shape.c as usize, shape.w as usize);
+        let kernel_w = usize::from(w.kernel_w);
+        let kernel_len = w.taps() * c;
+        let image_len = shape.elements() / shape.n as usize;
+        let pixels = out_shape.h as usize * out_shape.w as usize;
+        let out_len = output.shape.c as usize;
+        for (image, out) in x.chunks_exact(image_len).zip(y.chunks_exact_mut(pixels * out_len)) {
+            for (pixel, out) in out.chunks_exact_mut(out_len).enumerate() {
+                let (oy, ox) = (pixel / out_shape.w as usize, pixel % out_shape.w as usize);
+                let rows = taps(oy, shape.h as usize, w.kernel_h, w.stride_h, w.pad.top);
+                let columns = taps(ox, width, w.kernel_w, w.stride_w, w.pad.left);
+                let score = |o: usize| {
+                    let kernel = &p.weights[o * kernel_len..][..kernel_len];
+                    let mut sum = 0i32;
+                    for i in 0..rows.count {
+                        let ky = rows.first + i * usize::from(w.stride_h);
+                        for j in 0..columns.count {
+                            let kx = columns.first + j * usize::from(w.stride_w);
+                            let x = &image[((rows.input - i) * width + columns.input - j) * c..][..c];
+                            let w = &kernel[(ky * kernel_w + kx) * c..][..c];
+                            sum = sum.wrapping_add(I::dot(x, w, p.input_zero, p.weight_zero));
+                        }
+                    }
+                    p.finish(o, sum)
+                };
+                if self.labels.is_some() {
+                    let scores = scratch.get_mut(..channels as usize)?;
+                    scores.iter_mut().enumerate().for_each(|(o, s)| *s = score(o));
+                    *out.first_mut()? = argmax(scores) as u8;
+                } else {
+                    out.iter_mut().enumerate().for_each(|(o, y)| *y = score(o) as u8);
+                }
+            }
+        }
+        Some(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::vec::Vec;
+
+    #[test]
+    fn taps_are_those_whose_input_reaches_the_output() {
+        for size in 1..6usize {
+            for kernel in 1..7u16 {
+                for stride in 1..5u16 {
+                    for before in 0..kernel {
+                        for out in 0..30usize {
+                            let t = taps(out, size, kernel, stride, before);
+                            let mut got: Vec<(usize, usize)> = (0..t.count)
+                                .map(|i| (t.first + i * usize::from(stride), t.input - i))
+                                .collect();
+                            let mut expected = Vec::new();
+                            for input in 0..size {
+                                for k in 0..usize::from(kernel) {
+                                    if input * usize::from(stride) + k == out + usize::from(before) {
+                                        expected.push((k, input));
+                                    }
+                                }
+                            }
+                            got.sort_unstable();
+                            expected.sort_unstable();
+                            assert_eq!(got, expected, "{size} {kernel} {stride} {before} {out}");
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

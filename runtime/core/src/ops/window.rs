@@ -1,0 +1,102 @@
+//! Walking a window over an image.
+
+use crate::shape::{Shape, Window};
+use core::ops::Range;
+
+/// Taps of one window axis that lie inside the input, and the input index of the first of them.
+pub(super) struct Axis {
+    pub(super) taps: Range<usize>,
+    pub(super) first: usize,
+}
+
+/// The taps at output `out` of an axis with `kernel` taps, where input indices start at
+/// `out * stride - before` and go up by `dilation`.
+pub(super) fn axis(out: usize, input: usize, kernel: u16, stride: u16, dilation: u16, before: u16) -> Axis {
+    let (kernel, dilation) = (usize::from(kernel), usize::from(dilation));
+    let start = out * usize::from(stride);
+    let before = usize::from(before);
+    // Taps left of the input: smallest t with start + t * dilation >= before.
+    let skip = before.saturating_sub(start).div_ceil(dilation);
+    // Taps right of the input: smallest t with start + t * dilation - before >= input.
+    let end = (input + before).saturating_sub(start).div_ceil(dilation).min(kernel);
+    let skip = skip.min(end);
+    Axis { taps: skip..end, first: (start + skip * dilation).saturating_sub(before) }
+}
+
+/// Both axes of the window at one output pixel.
+pub(super) fn at(window: &Window, input: &Shape, oy: usize, ox: usize) -> (Axis, Axis) {
+    let w = window;
+    (
+        axis(oy, input.h as usize, w.kernel_h, w.stride_h, w.dilation_h, w.pad.top),
+        axis(ox, input.w as usize, w.kernel_w, w.stride_w, w.dilation_w, w.pad.left),
+    )
+}
+
+/// Copies the window at one output pixel into `patch`, `[kernel_h, kernel_w, c]`; taps outside of the
+/// input are `fill`. `image` is one sample of `input`.
+pub(super) fn im2col(
+    window: &Window,
+    input: &Shape,
+    image: &[i8],
+    (oy, ox): (usize, usize),
+    fill: i8,
+    patch: &mut [i8],
+) {
+    let (c, width) = (input.c as usize, input.w as usize);
+    let (rows, columns) = at(window, input, oy, ox);
+    let row_len = usize::from(window.kernel_w) * c;
+    for (ky, patch) in patch.chunks_exact_mut(row_len).enumerate() {
+        if !rows.taps.contains(&ky) {
+            patch.fill(fill);
+            continue;
+        }
+        let y = rows.first + (ky - rows.taps.start) * usize::from(window.dilation_h);
+        let row = &image[y * width * c..][..width * c];
+        let (left, right) = (columns.taps.start * c, columns.taps.end * c);
+        patch[..left].fill(fill);
+        patch[right..].fill(fill);
+        let inside = &mut patch[left..right];
+        if window.dilation_w == 1 {
+            inside.copy_from_slice(&row[columns.first * c..][..inside.len()]);
+        } else {
+            let step = usize::from(window.dilation_w) * c;
+            for (tap, pixel) in inside.chunks_exact_mut(c).enumerate() {
+                pixel.copy_from_slice(&row[columns.first * c + tap * step..][..c]);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::vec::Vec;
+
+    #[test]
+    fn an_axis_holds_exactly_the_taps_inside_the_input() {
+        for input in 1..9usize {
+            for kernel in 1..6u16 {
+                for stride in 1..4u16 {
+                    for dilation in 1..4u16 {
+                        for before in 0..5u16 {
+                            for out in 0..9usize {
+                                let got = axis(out, input, kernel, stride, dilation, before);
+                                let index = |t: usize| {
+                                    (out * usize::from(stride) + t * usize::from(dilation)) as isize
+                                        - before as isize
+                                };
+                                let inside: Vec<usize> = (0..usize::from(kernel))
+                                    .filter(|&t| (0..input as isize).contains(&index(t)))
+                                    .collect();
+                                assert_eq!(got.taps.clone().collect::<Vec<_>>(), inside);
+                                if let Some(&first) = inside.first() {
+                                    assert_eq!(got.first as isize, index(first));
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

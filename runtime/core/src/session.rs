@@ -1,0 +1,252 @@
+//! [`Session`]: a model bound to memory, ready to run.
+
+use crate::arena::{Memory, Region};
+use crate::error::SessionError;
+use crate::format::{ALIGN, DType, Tensor};
+use crate::isa::IsaKind;
+use crate::model::{MAX_DIMS, Model};
+use crate::observe::Observer;
+use crate::ops::{Io, Operands};
+use crate::shape::Shape;
+
+/// Element of an input or output.
+pub trait Element: bytemuck::Pod + sealed::Sealed {
+    /// The tensor type that holds it.
+    const DTYPE: DType;
+}
+
+mod sealed {
+    pub trait Sealed {}
+}
+
+macro_rules! elements {
+    ($($t:ty => $dtype:ident),*) => {
+        $(
+            impl sealed::Sealed for $t {}
+            impl Element for $t {
+                const DTYPE: DType = DType::$dtype;
+            }
+        )*
+    };
+}
+
+elements!(i8 => I8, u8 => U8, i16 => I16, i32 => I32, f32 => F32);
+
+/// A model with the memory to run it.
+///
+/// Making one costs a few instructions and keeps nothing in the arena, so two models may share an arena:
+/// make a session for one, drop it, make one for the other. Values that must survive are in the state
+/// memory, which each model has for itself.
+///
+/// ```no_run
+/// # fn demo(file: &[u8]) -> Result<(), Box<dyn core::error::Error>> {
+/// use dunlin_core::{Arena, Model, Session, Storage};
+/// let mut storage = Storage::<64, 128, 256>::new();
+/// let model = Model::parse(file, &mut storage)?;
+/// let mut arena = Arena::<65536>::new();
+/// let mut session = Session::new(&model, arena.as_mut_slice())?;
+/// session.input_mut::<i8>(0)?.fill(0);
+/// session.run();
+/// let labels: &[u8] = session.output(0)?;
+/// # let _ = labels; Ok(()) }
+/// ```
+pub struct Session<'a, 'm> {
+    model: &'a Model<'m>,
+    arena: &'a mut [u8],
+    state: &'a mut [u8],
+    counts: [u32; MAX_DIMS],
+    isa: IsaKind,
+    next: usize,
+}
+
+impl<'a, 'm> Session<'a, 'm> {
+    /// A session of a model without persistent tensors.
+    ///
+    /// # Errors
+    /// The arena is too small (the error says by how much) or not aligned to 16 bytes, or the model has
+    /// persistent tensors.
+    pub fn new(model: &'a Model<'m>, arena: &'a mut [u8]) -> Result<Self, SessionError> {
+        Self::with_state(model, arena, &mut [])
+    }
+
+    /// A session whose persistent tensors live in `state`, which keeps its contents.
+    ///
+    /// Zero `state`, or call [`Session::reset_state`], before the first run.
+    ///
+    /// # Errors
+    /// As [`Session::new`], for both memories.
+    pub fn with_state(
+        model: &'a Model<'m>,
+        arena: &'a mut [u8],
+        state: &'a mut [u8],
+    ) -> Result<Self, SessionError> {
+        let (needed, found) = (model.arena_bytes(), arena.len());
+        if found < needed {
+            return Err(SessionError::Arena { missing: (needed - found) as u32, needed: needed as u32 });
+        }
+        let (needed, found) = (model.state_bytes(), state.len());
+        if found < needed {
+            return Err(SessionError::State { missing: (needed - found) as u32, needed: needed as u32 });
+        }
+        for memory in [&*arena, &*state] {
+            let remainder = (memory.as_ptr() as usize % ALIGN) as u8;
+            if remainder != 0 && !memory.is_empty() {
+                return Err(SessionError::Misaligned { remainder });
+            }
+        }
+        let mut counts = [0; MAX_DIMS];
+        counts.iter_mut().zip(model.dims()).for_each(|(count, &bound)| *count = bound);
+        Ok(Self { model, arena, state, counts, isa: IsaKind::native(), next: 0 })
+    }
+
+    /// The model.
+    pub fn model(&self) -> &'a Model<'m> {
+        self.model
+    }
+
+    /// The instruction set that this session runs on.
+    pub fn isa(&self) -> IsaKind {
+        self.isa
+    }
+
+    /// Sets how many rows of bounded dimension `dim` the next runs have, from 0 to the bound.
+    ///
+    /// # Errors
+    /// There is no such dimension, or the count exceeds its bound.
+    pub fn set_len(&mut self, dim: usize, count: u32) -> Result<(), SessionError> {
+        let dims = self.model.dims();
+        let no_such = SessionError::NoSuch { index: dim as u32, count: dims.len() as u32 };
+        let &bound = dims.get(dim).ok_or(no_such)?;
+        let slot = self.counts.get_mut(dim).ok_or(no_such)?;
+        if count > bound {
+            return Err(SessionError::Count { count, bound });
+        }
+        *slot = count;
+        Ok(())
+    }
+
+    /// Zeroes the persistent tensors.
+    pub fn reset_state(&mut self) {
+        self.state.fill(0);
+    }
+
+    /// Shape of a tensor in the next run.
+    fn shape(&self, tensor: &Tensor) -> Shape {
+        match tensor.rows {
+            Some(dim) => Shape { w: self.counts[usize::from(dim) % MAX_DIMS], ..tensor.shape },
+            None => tensor.shape,
+        }
+    }
+
+    fn region(&self, tensor: &Tensor) -> Region {
+        let len = self.shape(tensor).elements() * tensor.dtype.size() as usize;
+        Region { place: tensor.place, len }
+    }
+
+    fn pick(list: &[u16], index: usize, tensors: &'m [Tensor]) -> Result<&'m Tensor, SessionError> {
+        let id =
+            list.get(index).ok_or(SessionError::NoSuch { index: index as u32, count: list.len() as u32 })?;
+        Ok(&tensors[usize::from(*id)])
+    }
+
+    /// The bytes of input `index`, to be filled before each run: a run may overwrite them.
+    ///
+    /// # Errors
+    /// There is no such input.
+    pub fn input_bytes_mut(&mut self, index: usize) -> Result<&mut [u8], SessionError> {
+        let tables = self.model.tables();
+        let region = self.region(Self::pick(tables.inputs, index, tables.tensors)?);
+        Ok(self.memory().write(region).unwrap_or(&mut []))
+    }
+
+    /// Input `index` as elements of its type, to be filled before each run: a run may overwrite it.
+    ///
+    /// # Errors
+    /// There is no such input, or it holds another type.
+    pub fn input_mut<T: Element>(&mut self, index: usize) -> Result<&mut [T], SessionError> {
+        let tables = self.model.tables();
+        let tensor = Self::pick(tables.inputs, index, tables.tensors)?;
+        let wrong = SessionError::WrongType { found: tensor.dtype };
+        if tensor.dtype != T::DTYPE {
+            return Err(wrong);
+        }
+        bytemuck::try_cast_slice_mut(self.input_bytes_mut(index)?).map_err(|_| wrong)
+    }
+
+    /// The bytes of output `index`, valid after a run and until the next.
+    ///
+    /// # Errors
+    /// There is no such output.
+    pub fn output_bytes(&self, index: usize) -> Result<&[u8], SessionError> {
+        let tables = self.model.tables();
+        let region = self.region(Self::pick(tables.outputs, index, tables.tensors)?);
+        let start_len = |memory: &'_ [u8], start: u32| -> core::ops::Range<usize> {
+            let start = (start as usize).min(memory.len());
+            start..(start + region.len).min(memory.len())
+        };
+        Ok(match region.place {
+            crate::format::Place::Arena(start) => &self.arena[start_len(self.arena, start)],
+            crate::format::Place::State(start) => &self.state[start_len(self.state, start)],
+            crate::format::Place::Data(start) => &tables.data[start_len(tables.data, start)],
+        })
+    }
+
+    /// Output `index` as elements of its type, valid after a run and until the next.
+    ///
+    /// # Errors
+    /// There is no such output, or it holds another type.
+    pub fn output<T: Element>(&self, index: usize) -> Result<&[T], SessionError> {
+        let tables = self.model.tables();
+        let tensor = Self::pick(tables.outputs, index, tables.tensors)?;
+        let wrong = SessionError::WrongType { found: tensor.dtype };
+        if tensor.dtype != T::DTYPE {
+            return Err(wrong);
+        }
+        bytemuck::try_cast_slice(self.output_bytes(index)?).map_err(|_| wrong)
+    }
+
+    /// Runs the whole network.
+    pub fn run(&mut self) {
+        self.run_observed(&mut ());
+    }
+
+    /// Runs the whole network and tells `observer` of every node.
+    pub fn run_observed(&mut self, observer: &mut impl Observer) {
+        self.next = 0;
+        while self.step(observer) {}
+    }
+
+    /// Runs one node, so that an async task can yield between nodes; returns whether more are to come.
+    ///
+    /// The call after the last node starts again with the first.
+    pub fn step(&mut self, observer: &mut impl Observer) -> bool {
+        let nodes = self.model.nodes();
+        let Some(node) = nodes.get(self.next) else {
+            self.next = 0;
+            return false;
+        };
+        observer.before(self.next);
+        let tables = self.model.tables();
+        let operands = Operands {
+            tensors: tables.tensors,
+            inputs: self.model.ids(node.inputs),
+            outputs: self.model.ids(node.outputs),
+            data: tables.data,
+        };
+        let isa = self.isa;
+        let counts = self.counts;
+        let memory = self.memory();
+        node.op.run(isa, &mut Io { operands, scratch: node.scratch, memory, counts: &counts });
+        observer.after(self.next);
+        self.next += 1;
+        if self.next == nodes.len() {
+            self.next = 0;
+            return false;
+        }
+        true
+    }
+
+    fn memory(&mut self) -> Memory<'_> {
+        Memory { arena: self.arena, state: self.state, data: self.model.tables().data }
+    }
+}
