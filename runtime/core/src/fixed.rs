@@ -63,10 +63,11 @@ const fn saturating_shift_left(x: i32, by: u32) -> i32 {
 #[cfg(feature = "encode")]
 pub fn softmax_table(scale: f64, beta: f64) -> Option<[i32; EXP_ENTRIES]> {
     const SCALED_DIFF_INTEGER_BITS: i32 = 5;
-    let real = (beta * scale * f64::from(1 << (31 - SCALED_DIFF_INTEGER_BITS))).min(f64::from(i32::MAX));
+    let real = beta * scale * f64::from(1 << (31 - SCALED_DIFF_INTEGER_BITS));
     if !(real > 0.0 && real.is_finite()) {
         return None;
     }
+    let real = real.min(f64::from(i32::MAX));
     // Unlike a Requant this factor may exceed 2^30, so it is split by hand.
     let (mantissa, mut shift) = libm::frexp(real);
     let mut multiplier = libm::round(mantissa * (1u64 << 31) as f64) as i64;
@@ -150,9 +151,9 @@ mod tests {
     #[test]
     fn differences_beyond_the_reference_range_vanish() {
         let table = softmax_table(4.0, 1.0).unwrap();
-        // exp(-20) is 4 in Q0.31; 8 * 4 lies beyond the 31 of the reference's `diff_min`.
-        assert_eq!(table[5], 4);
-        assert!(table[8..].iter().all(|&entry| entry == 0));
+        // The reference's input radius at this scale is floor(31 * 2^26 / 2^29) = 3.
+        assert!(table[3] > 0);
+        assert!(table[4..].iter().all(|&entry| entry == 0));
     }
 
     #[test]
