@@ -23,9 +23,12 @@ impl Isa for Scalar {
     #[inline(always)]
     fn dot(x: &[i8], w: &[i8], input_zero: i32, weight_zero: i32) -> i32 {
         // The parser bounds the reduction, so the sum cannot overflow; `wrapping` keeps it branch-free.
-        x.iter().zip(w).fold(0i32, |sum, (&x, &w)| {
-            sum.wrapping_add((i32::from(x) - input_zero) * (i32::from(w) - weight_zero))
-        })
+        let pairs = x.iter().zip(w).map(|(&x, &w)| (i32::from(x) - input_zero, i32::from(w)));
+        if weight_zero == 0 {
+            pairs.fold(0i32, |sum, (x, w)| sum.wrapping_add(x * w))
+        } else {
+            pairs.fold(0i32, |sum, (x, w)| sum.wrapping_add(x * (w - weight_zero)))
+        }
     }
 
     fn depthwise(p: &Reduction<'_>, c: usize, patch: &[i8], out: &mut [i8]) {
