@@ -1,0 +1,68 @@
+//! Finding images and what they weigh.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use object::{Object as _, ObjectSection as _, SectionFlags, elf};
+
+use super::EmulateError;
+use crate::board::Board;
+
+/// The image for `board`: `$DUNLIN_FIRMWARE/<board>.elf` if that variable is set; else, in a checkout, the one that
+/// `cargo xtask firmware` builds (fast when nothing has changed).
+///
+/// # Errors
+/// [`EmulateError::NoImage`] with the command that makes the image.
+pub fn find_image(board: &Board) -> Result<PathBuf, EmulateError> {
+    let command = format!("cargo xtask firmware --board {}", board.name);
+    let missing = |reason: String| EmulateError::NoImage {
+        board: board.name.to_owned(),
+        reason,
+        command: command.clone(),
+    };
+    if let Some(folder) = std::env::var_os("DUNLIN_FIRMWARE") {
+        let path = Path::new(&folder).join(format!("{}.elf", board.name));
+        return if path.is_file() {
+            Ok(path)
+        } else {
+            Err(missing(format!("{} is not there (DUNLIN_FIRMWARE names the folder)", path.display())))
+        };
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    if !root.join("firmware/Cargo.toml").is_file() {
+        return Err(missing("DUNLIN_FIRMWARE is not set and this program is outside of its checkout".to_owned()));
+    }
+    let output = Command::new("cargo")
+        .args(["xtask", "firmware", "--board", board.name])
+        .current_dir(&root)
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .output()
+        .map_err(|error| missing(format!("cargo cannot be started: {error}")))?;
+    let printed = String::from_utf8_lossy(&output.stdout);
+    match printed.lines().last().map(PathBuf::from) {
+        Some(path) if output.status.success() && path.is_file() => Ok(path),
+        _ => Err(missing(format!("the build in {} failed ({})", root.display(), output.status))),
+    }
+}
+
+/// Bytes of flash that the image takes: code, constants, vectors and the initial values of statics.
+///
+/// # Errors
+/// The file cannot be read or is not an ELF file.
+pub fn flash_bytes(image: &Path) -> Result<u64, EmulateError> {
+    let bytes =
+        std::fs::read(image).map_err(|source| EmulateError::File { path: image.to_owned(), source })?;
+    let file = object::File::parse(bytes.as_slice())
+        .map_err(|error| EmulateError::BadImage { path: image.to_owned(), reason: error.to_string() })?;
+    Ok(file
+        .sections()
+        .filter(|section| match section.flags() {
+            SectionFlags::Elf { sh_flags } => sh_flags & u64::from(elf::SHF_ALLOC) != 0,
+            _ => false,
+        })
+        // What has no bytes in the file is zeroed at start and takes no flash.
+        .filter_map(|section| section.file_range())
+        .map(|(_, size)| size)
+        .sum())
+}

@@ -1,0 +1,106 @@
+//! One start of QEMU.
+
+use std::fs;
+use std::io::Read;
+use std::path::Path;
+use std::process::{Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::log::{self, LogLine};
+use super::EmulateError;
+use crate::board::Board;
+use crate::record;
+
+/// The emulator; `DUNLIN_QEMU` names another.
+const PROGRAM: &str = "qemu-system-arm";
+/// How often the driver looks whether QEMU has ended.
+const POLL: Duration = Duration::from_millis(2);
+const JOB_FILE: &str = "job.bin";
+
+/// What a start left behind.
+pub(super) struct Output {
+    pub(super) log: Vec<LogLine>,
+    pub(super) results: Vec<u8>,
+}
+
+/// Runs `image` with `job` in place until it exits.
+pub(super) fn execute(
+    board: &Board,
+    image: &Path,
+    job: Option<&[u8]>,
+    time_limit: Duration,
+) -> Result<Output, EmulateError> {
+    let file_error = |path: &Path| {
+        let path = path.to_owned();
+        move |source| EmulateError::File { path, source }
+    };
+    let elf = fs::read(image).map_err(file_error(image))?;
+    let image = fs::canonicalize(image).map_err(file_error(image))?;
+    let folder = tempfile::Builder::new()
+        .prefix("dunlin-qemu-")
+        .tempdir()
+        .map_err(file_error(&std::env::temp_dir()))?;
+
+    let program = std::env::var("DUNLIN_QEMU").unwrap_or_else(|_| PROGRAM.to_owned());
+    let mut command = Command::new(&program);
+    command.args(["-M", board.name, "-display", "none", "-monitor", "none", "-serial", "null", "-no-reboot"]);
+    command.args(["-semihosting-config", "enable=on,target=native", "-icount", "shift=0", "-kernel"]).arg(&image);
+    if let Some(job) = job {
+        let path = folder.path().join(JOB_FILE);
+        fs::write(&path, job).map_err(file_error(&path))?;
+        command.args(["-device", &format!("loader,file={JOB_FILE},addr={:#x},force-raw=on", board.job_address)]);
+    }
+    command.current_dir(folder.path()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child =
+        command.spawn().map_err(|source| EmulateError::NoQemu { program: program.clone(), source })?;
+    let stdout = drain(child.stdout.take());
+    let stderr = drain(child.stderr.take());
+
+    let started = Instant::now();
+    let status: Option<ExitStatus> = loop {
+        match child.try_wait() {
+            Ok(Some(status)) => break Some(status),
+            Ok(None) if started.elapsed() < time_limit => thread::sleep(POLL),
+            _ => break None,
+        }
+    };
+    if status.is_none() {
+        // Either may fail only because QEMU has just ended by itself.
+        let _ = child.kill();
+        let _ = child.wait();
+    }
+    let stream = stdout.join().unwrap_or_default();
+    let complaints = String::from_utf8_lossy(&stderr.join().unwrap_or_default()).into_owned();
+    let log = log::decode(&image, &elf, &stream)?;
+
+    let board_name = || board.name.to_owned();
+    match status {
+        None => Err(EmulateError::TimeLimit {
+            board: board_name(),
+            seconds: time_limit.as_secs_f64(),
+            last: log.last().map_or_else(|| "(none)".to_owned(), LogLine::to_string),
+        }),
+        Some(status) if !status.success() => {
+            let lines: Vec<String> = log.iter().rev().take(20).rev().map(LogLine::to_string).collect();
+            let output = [lines.join("\n"), complaints.trim_end().to_owned()].join("\n");
+            Err(EmulateError::Crashed { board: board_name(), status, output: output.trim().to_owned() })
+        }
+        Some(_) if job.is_none() => Ok(Output { log, results: Vec::new() }),
+        Some(_) => {
+            let path = folder.path().join(record::FILE_NAME.to_str().expect("an ASCII constant"));
+            Ok(Output { log, results: fs::read(&path).map_err(file_error(&path))? })
+        }
+    }
+}
+
+fn drain(pipe: Option<impl Read + Send + 'static>) -> thread::JoinHandle<Vec<u8>> {
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        if let Some(mut pipe) = pipe {
+            // What was read before an error is what there is to report.
+            let _ = pipe.read_to_end(&mut bytes);
+        }
+        bytes
+    })
+}

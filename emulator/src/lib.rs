@@ -1,0 +1,24 @@
+//! Emulated Cortex-M boards: what firmware and host agree upon, and the host's QEMU driver.
+//!
+//! One image per board serves every model. The host writes a *job file* ([`job`]) that QEMU's loader device
+//! places into the board's memory ([`board`]); the image runs the jobs and writes a *result file* ([`record`])
+//! through semihosting. Log lines travel as `defmt` frames on the side and are never parsed for results.
+//!
+//! Firmware uses this crate without its default feature: no `std`, no allocator. The feature `host` adds
+//! `run`, which starts QEMU, enforces the time limit and returns checked results.
+
+#![cfg_attr(not(feature = "host"), no_std)]
+#![warn(missing_docs)]
+
+pub mod board;
+pub mod job;
+pub mod record;
+
+#[cfg(feature = "host")]
+mod host;
+
+#[cfg(feature = "host")]
+pub use host::{
+    EmulateError, Job, JobFailure, JobOutcome, JobResult, LogLine, NamedOutcome, NodeCost, Options, Report, Run,
+    RunResult, Stage, find_image, flash_bytes, run, run_bare,
+};

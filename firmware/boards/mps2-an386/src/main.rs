@@ -1,0 +1,7 @@
+//! Generic image for the Cortex-M4F of QEMU's mps2-an386.
+#![no_std]
+#![no_main]
+
+use dunlin_emulator::board::MPS2_AN386 as BOARD;
+
+dunlin_qemu::image!(BOARD);

@@ -1,0 +1,150 @@
+//! What every QEMU board needs: result file over semihosting, timer, painted stack, fault handlers.
+//!
+//! A board is one crate of a memory map and one line, [`image!`]. Everything that a board could do differently is
+//! a row of `dunlin_emulator::board`.
+#![no_std]
+#![warn(missing_docs)]
+
+mod fault;
+mod results;
+mod stack;
+mod timer;
+
+use core::mem::MaybeUninit;
+
+use defmt_semihosting as _;
+
+use dunlin_app::Platform;
+use dunlin_emulator::board::Board;
+use dunlin_emulator::job::JobFile;
+use dunlin_emulator::record::Span;
+
+#[doc(hidden)]
+pub use cortex_m_rt;
+#[doc(hidden)]
+pub use dunlin_app::Storage;
+
+/// Defines `main` of a generic image for the board in the constant that is named.
+#[macro_export]
+macro_rules! image {
+    ($board:ident) => {
+        const ARENA: usize = match $board.arena {
+            ::dunlin_emulator::board::ArenaPlace::Static(bytes) => bytes,
+            ::dunlin_emulator::board::ArenaPlace::AfterJob => 0,
+        };
+
+        #[$crate::cortex_m_rt::entry]
+        fn main() -> ! {
+            static mut STORAGE: $crate::Storage<{ $board.nodes }, { $board.tensors }, { $board.ids }> = $crate::Storage::new();
+            static mut ARENA_BYTES: $crate::Aligned<ARENA> = $crate::Aligned::ZERO;
+            $crate::serve(&$board, STORAGE, ARENA_BYTES.bytes())
+        }
+    };
+}
+
+/// Bytes at a 16-byte boundary, as an arena must be.
+#[repr(C, align(16))]
+pub struct Aligned<const N: usize>([u8; N]);
+
+impl<const N: usize> Aligned<N> {
+    /// All zero.
+    pub const ZERO: Self = Self([0; N]);
+
+    /// The bytes.
+    pub fn bytes(&mut self) -> &mut [u8] {
+        &mut self.0
+    }
+}
+
+struct Qemu {
+    results: results::ResultFile,
+}
+
+impl Platform for Qemu {
+    type Results = results::ResultFile;
+
+    fn results(&mut self) -> &mut Self::Results {
+        &mut self.results
+    }
+
+    fn tick(&mut self) -> timer::Tick {
+        timer::next_tick()
+    }
+
+    fn since(&mut self, start: timer::Tick) -> Span {
+        timer::since(start)
+    }
+
+    fn measure(&mut self, work: impl FnOnce()) -> (Span, u32) {
+        let mark = stack::paint();
+        let start = timer::next_tick();
+        bracket(work);
+        let span = timer::since(start);
+        (span, stack::used_since(mark))
+    }
+
+    fn calibrate(&mut self) -> Span {
+        timer::calibrate()
+    }
+
+    fn peak_stack(&mut self) -> u32 {
+        stack::peak()
+    }
+}
+
+/// Runs `work` between the two instructions that a QEMU plugin counts between.
+#[inline(always)]
+fn bracket(work: impl FnOnce()) {
+    // SAFETY: both instructions copy a register to itself. Without `nomem` the compiler keeps every memory access
+    // of `work` between them.
+    unsafe { core::arch::asm!(".inst.n 0x46db", options(nostack, preserves_flags)) };
+    work();
+    // SAFETY: as above.
+    unsafe { core::arch::asm!(".inst.n 0x46d2", options(nostack, preserves_flags)) };
+}
+
+/// Runs the job file at the board's address and leaves QEMU: with 0 if every record was written, also when a job
+/// was refused, with 1 on a panic, a fault or a result file that cannot be written.
+///
+/// `arena` serves boards whose arena is static; on the others the session gets what the job file leaves of its region.
+pub fn serve<const NODES: usize, const TENSORS: usize, const IDS: usize>(
+    board: &Board,
+    storage: &mut Storage<NODES, TENSORS, IDS>,
+    arena: &mut [u8],
+) -> ! {
+    stack::paint_all();
+    timer::start();
+    // SAFETY: the board's table row gives RAM (or, on the micro:bit, flash that is only read) which the linker script
+    // leaves out, so no Rust object lies there; QEMU has filled it before the core started.
+    let region = unsafe {
+        core::slice::from_raw_parts(board.job_address as usize as *const u8, board.job_bytes as usize)
+    };
+    let length = match JobFile::length(region) {
+        Ok(length) => length,
+        Err(dunlin_emulator::job::JobError::NoJob { .. }) => {
+            defmt::println!(
+                "{=str} ({=str}) is up and has no job: the loader device places one at {=u32:#x}",
+                board.name,
+                board.core,
+                board.job_address
+            );
+            semihosting::process::exit(0)
+        }
+        Err(error) => fault::fail(error),
+    };
+    let arena = if arena.is_empty() {
+        let rest = board.job_bytes as usize - length;
+        // SAFETY: as above; the job file, which stays borrowed, ends where the arena begins, and `length` is a
+        // multiple of 16.
+        unsafe {
+            core::slice::from_raw_parts_mut((board.job_address as usize + length) as *mut MaybeUninit<u8> as *mut u8, rest)
+        }
+    } else {
+        arena
+    };
+    match JobFile::parse(&region[..length]) {
+        Ok(jobs) => dunlin_app::serve(&mut Qemu { results: results::ResultFile::create() }, board, &jobs, storage, arena),
+        Err(error) => fault::fail(error),
+    }
+    semihosting::process::exit(0)
+}

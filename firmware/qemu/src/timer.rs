@@ -1,0 +1,103 @@
+//! SysTick as a clock of instructions: under `-icount shift=0` every instruction takes one virtual nanosecond.
+//!
+//! The counter has 24 bits and runs down; its exception counts the wraps. A tick is 15 to 50 instructions, too
+//! coarse for small operators, so a measurement starts at a tick and counts the turns it waits for the next one at
+//! the end; `dunlin_emulator::record::instructions` subtracts them.
+
+use core::sync::atomic::{AtomicU32, Ordering};
+
+use cortex_m_rt::exception;
+use dunlin_emulator::record::{CALIBRATION_INSTRUCTIONS, Span};
+
+const PERIOD: u64 = 1 << 24;
+const CONTROL: *mut u32 = 0xE000_E010 as *mut u32;
+const RELOAD: *mut u32 = 0xE000_E014 as *mut u32;
+const CURRENT: *mut u32 = 0xE000_E018 as *mut u32;
+/// Enable, exception at zero, processor clock.
+const RUN: u32 = 0b111;
+
+static WRAPS: AtomicU32 = AtomicU32::new(0);
+
+/// The tick that [`next_tick`] waited for.
+pub type Tick = u64;
+
+#[exception]
+fn SysTick() {
+    // The only writer: load and store need no exclusive access, which the Cortex-M0 lacks.
+    WRAPS.store(WRAPS.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+}
+
+/// Starts the counter at zero.
+pub(crate) fn start() {
+    // SAFETY: SysTick belongs to this module.
+    unsafe {
+        RELOAD.write_volatile(PERIOD as u32 - 1);
+        CURRENT.write_volatile(0);
+        CONTROL.write_volatile(RUN);
+    }
+}
+
+/// Waits until the counter changes; gives its new value and the turns that were waited.
+#[inline(always)]
+fn wait() -> (u32, u32) {
+    // SAFETY: SysTick belongs to this module.
+    let first = unsafe { CURRENT.read_volatile() };
+    let (mut current, mut turns): (u32, u32);
+    // SAFETY: reads a device register and three registers of the core.
+    unsafe {
+        core::arch::asm!(
+            "2:",
+            "ldr {current}, [{address}]",
+            "adds {turns}, #1",
+            "cmp {current}, {first}",
+            "beq 2b",
+            current = out(reg) current,
+            turns = inout(reg) 0u32 => turns,
+            address = in(reg) CURRENT,
+            first = in(reg) first,
+            options(nostack, readonly)
+        );
+    }
+    (current, turns)
+}
+
+/// Waits for the next tick; gives its number and the turns that were waited.
+#[inline(always)]
+fn edge() -> (Tick, u32) {
+    let (mut current, mut spins) = wait();
+    // At zero the exception that counts the wrap may not have been taken yet.
+    while current == 0 {
+        let (next, turns) = wait();
+        (current, spins) = (next, spins + turns);
+    }
+    (u64::from(WRAPS.load(Ordering::Relaxed)) * PERIOD + (PERIOD - u64::from(current)), spins)
+}
+
+/// Waits for the next tick, so that what follows is measured from its beginning.
+#[inline(always)]
+pub(crate) fn next_tick() -> Tick {
+    edge().0
+}
+
+/// What ran since `start`.
+#[inline(always)]
+pub(crate) fn since(start: Tick) -> Span {
+    let (end, spins) = edge();
+    Span { ticks: end - start, spins }
+}
+
+/// Times [`CALIBRATION_INSTRUCTIONS`] instructions, so that the host can tell whether the clock is what it believes.
+pub(crate) fn calibrate() -> Span {
+    let start = next_tick();
+    // SAFETY: counts a register down.
+    unsafe {
+        core::arch::asm!(
+            "2:",
+            "subs {turns}, #1",
+            "bne 2b",
+            turns = inout(reg) CALIBRATION_INSTRUCTIONS / 2 => _,
+            options(nostack, nomem)
+        );
+    }
+    since(start)
+}
