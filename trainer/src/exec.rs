@@ -1,0 +1,261 @@
+//! Runs a [`Graph`] on burn tensors: training, float evaluation, observation and fake quantisation.
+//!
+//! Callers see NHWC. Inside, tensors are NCHW; a [`Tap`] sees them so and must treat every element alike, or
+//! take channels to be axis 1.
+
+use crate::graph::{Graph, NodeId, Param, ParamId, ValueId};
+use crate::ops::{Context, Data};
+use burn::module::{Module, Param as BurnParam, ParamId as BurnParamId};
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use rand_pcg::Pcg64;
+
+/// Parameters of a graph as a burn module: one rank-4 tensor per [`Param`], in the same order; vectors are
+/// `1,1,1,c` and matrices `o,1,1,i`. Ids follow from the position, so that optimiser states fit a resumed run.
+#[derive(Module, Debug)]
+pub struct Weights {
+    params: Vec<BurnParam<Tensor<4>>>,
+}
+
+impl Weights {
+    /// Copies the parameters of `graph` to `device`.
+    pub fn from_graph(graph: &Graph, device: &Device) -> Self {
+        let params = graph
+            .params
+            .iter()
+            .enumerate()
+            .map(|(i, p)| {
+                let value = Tensor::from_data(TensorData::new(p.data.clone(), rank4(p)), device);
+                let param = BurnParam::initialized(BurnParamId::from(i as u64 + 1), value);
+                param.set_require_grad(p.trainable)
+            })
+            .collect();
+        Self { params }
+    }
+
+    /// Copies the parameters back into `graph`.
+    ///
+    /// # Panics
+    /// Where `graph` has another number of parameters.
+    pub fn store(&self, graph: &mut Graph) {
+        assert_eq!(self.params.len(), graph.params.len(), "weights belong to another graph");
+        for (i, p) in graph.params.iter_mut().enumerate() {
+            p.data = self.read(ParamId(i));
+        }
+    }
+
+    /// Elements of one parameter, row-major.
+    pub fn read(&self, id: ParamId) -> Vec<f32> {
+        let data = self.params[id.0].val().into_data();
+        data.try_into_vec().expect("parameters are f32")
+    }
+
+    /// The tensor of one parameter.
+    pub fn tensor(&self, id: ParamId) -> Tensor<4> {
+        self.params[id.0].val()
+    }
+
+    /// Replaces the tensor of one parameter; its id and gradient setting stay.
+    pub fn set(&mut self, id: ParamId, value: Tensor<4>) {
+        let old = &self.params[id.0];
+        let tracked = old.val().is_require_grad();
+        let value = if old.val().is_autodiff() { Tensor::from_inner(value.inner()) } else { value.inner() };
+        self.params[id.0] = BurnParam::initialized(old.id, value).set_require_grad(tracked);
+    }
+
+    /// Id under which optimisers know a parameter.
+    pub fn burn_id(&self, id: ParamId) -> BurnParamId {
+        self.params[id.0].id
+    }
+}
+
+fn rank4(p: &Param) -> [usize; 4] {
+    match *p.dims.as_slice() {
+        [c] => [1, 1, 1, c],
+        [o, i] => [o, 1, 1, i],
+        [a, b, c, d] => [a, b, c, d],
+        _ => [1, 1, 1, p.data.len()],
+    }
+}
+
+/// Watches or replaces every float value and every parameter as a graph runs.
+pub trait Tap {
+    /// Called once for each float input and each float output of a node that runs.
+    fn value(&mut self, _id: ValueId, tensor: Tensor<4>) -> Tensor<4> {
+        tensor
+    }
+
+    /// Called for each parameter before its node runs; layout as in [`Weights`].
+    fn param(&mut self, _node: NodeId, _id: ParamId, tensor: Tensor<4>) -> Tensor<4> {
+        tensor
+    }
+}
+
+/// A tap that changes nothing.
+pub struct NoTap;
+
+impl Tap for NoTap {}
+
+/// Whether batch statistics and dropout are active.
+pub enum Mode<'a> {
+    /// Running statistics, no dropout.
+    Evaluate,
+    /// Batch statistics; dropout masks from this generator.
+    Train(&'a mut Pcg64),
+}
+
+/// Batch statistics of one batch normalisation.
+#[derive(Clone, Debug)]
+pub struct Statistics {
+    /// The node.
+    pub node: NodeId,
+    /// Mean per channel, `[c]`.
+    pub mean: Tensor<1>,
+    /// Variance per channel, `[c]`, biased.
+    pub variance: Tensor<1>,
+}
+
+/// What a run gives back.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// The wanted values, NHWC, in the order asked for.
+    pub values: Vec<Data>,
+    /// Batch statistics, in node order; empty when evaluating.
+    pub statistics: Vec<Statistics>,
+}
+
+impl Run {
+    /// The only wanted value, which is float.
+    ///
+    /// # Panics
+    /// Where it is not.
+    pub fn float(&self) -> Tensor<4> {
+        self.values[0].float()
+    }
+
+    /// The only wanted value, which is integer.
+    ///
+    /// # Panics
+    /// Where it is not.
+    pub fn int(&self) -> Tensor<4, Int> {
+        self.values[0].int()
+    }
+}
+
+/// Why a graph cannot run.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum ExecError {
+    /// Another number of inputs than the graph has.
+    #[error("graph `{graph}` has {expected} input(s) but {found} were given")]
+    InputCount {
+        /// Name of the graph.
+        graph: String,
+        /// Inputs of the graph.
+        expected: usize,
+        /// Inputs given.
+        found: usize,
+    },
+    /// An input of another shape.
+    #[error("input `{input}` is {expected:?} (N free) but {found:?} was given")]
+    InputShape {
+        /// Name of the input.
+        input: String,
+        /// NHWC of one sample.
+        expected: [usize; 4],
+        /// NHWC given.
+        found: [usize; 4],
+    },
+}
+
+/// Runs the nodes that `want` depends on. `inputs` are NHWC with any `n`.
+///
+/// # Errors
+/// Inputs that do not fit the graph.
+pub fn run(
+    graph: &Graph,
+    weights: &Weights,
+    inputs: &[Tensor<4>],
+    want: &[ValueId],
+    mode: Mode<'_>,
+    tap: &mut dyn Tap,
+) -> Result<Run, ExecError> {
+    if inputs.len() != graph.inputs.len() {
+        return Err(ExecError::InputCount {
+            graph: graph.name.clone(),
+            expected: graph.inputs.len(),
+            found: inputs.len(),
+        });
+    }
+    let (needed, mut uses) = needed(graph, want);
+    let mut values: Vec<Option<Data>> = vec![None; graph.values.len()];
+    for (id, tensor) in graph.inputs.iter().zip(inputs) {
+        let s = graph.shape(*id);
+        let found = tensor.dims();
+        let expected = [found[0], s.h as usize, s.w as usize, s.c as usize];
+        if found != expected {
+            return Err(ExecError::InputShape { input: graph.value(*id).name.clone(), expected, found });
+        }
+        let nchw = tensor.clone().permute([0, 3, 1, 2]);
+        values[id.0] = Some(Data::Float(tap.value(*id, nchw)));
+    }
+    let mut idle = Pcg64::new(0, 0);
+    let (training, rng) = match mode {
+        Mode::Evaluate => (false, &mut idle),
+        Mode::Train(rng) => (true, rng),
+    };
+    let mut context = Context { training, rng, statistics: None };
+    let mut statistics = Vec::new();
+    for (index, node) in graph.nodes.iter().enumerate().filter(|(i, _)| needed[*i]) {
+        let id = NodeId(index);
+        let read: Vec<Data> = node
+            .inputs
+            .iter()
+            .map(|v| {
+                uses[v.0] -= 1;
+                let slot = &mut values[v.0];
+                let value = if uses[v.0] == 0 { slot.take() } else { slot.clone() };
+                value.expect("nodes are in topological order")
+            })
+            .collect();
+        let params: Vec<Tensor<4>> =
+            node.params.iter().map(|p| tap.param(id, *p, weights.tensor(*p))).collect();
+        let written = node.op.operator().forward(&mut context, &read, &params);
+        if let Some((mean, variance)) = context.statistics.take() {
+            statistics.push(Statistics { node: id, mean, variance });
+        }
+        for (v, data) in node.outputs.iter().zip(written) {
+            let data = match data {
+                Data::Float(t) => Data::Float(tap.value(*v, t)),
+                other => other,
+            };
+            if uses[v.0] > 0 {
+                values[v.0] = Some(data);
+            }
+        }
+    }
+    let values = want
+        .iter()
+        .map(|v| match values[v.0].clone().expect("wanted values are kept") {
+            Data::Float(t) => Data::Float(t.permute([0, 2, 3, 1])),
+            Data::Int(t) => Data::Int(t.permute([0, 2, 3, 1])),
+        })
+        .collect();
+    Ok(Run { values, statistics })
+}
+
+/// Which nodes `want` depends on, and how often each value is read by them; a wanted value counts as one read.
+fn needed(graph: &Graph, want: &[ValueId]) -> (Vec<bool>, Vec<usize>) {
+    let mut uses = vec![0usize; graph.values.len()];
+    for v in want {
+        uses[v.0] += 1;
+    }
+    let mut needed = vec![false; graph.nodes.len()];
+    for (i, node) in graph.nodes.iter().enumerate().rev() {
+        if node.outputs.iter().any(|o| uses[o.0] > 0) {
+            needed[i] = true;
+            for v in &node.inputs {
+                uses[v.0] += 1;
+            }
+        }
+    }
+    (needed, uses)
+}

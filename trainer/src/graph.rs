@@ -1,0 +1,531 @@
+//! The float graph: the only definition of a network.
+//!
+//! Training, quantisation-aware training, evaluation, export and lowering all walk it. Nodes are in
+//! topological order by construction: a node can only use values that exist when it is inserted.
+
+use crate::ops::{DType, Init, Op, OpError};
+use dunlin::shape::Shape;
+use rand::Rng;
+use serde::{Deserialize, Serialize};
+
+/// Index of a value in [`Graph::values`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ValueId(pub usize);
+
+/// Index of a node in [`Graph::nodes`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct NodeId(pub usize);
+
+/// Index of a parameter in [`Graph::params`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ParamId(pub usize);
+
+/// Index of a bounded dimension in [`Graph::dims`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct DimId(pub usize);
+
+/// A size that is known only when the model runs; tensors are planned for `max`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BoundedDim {
+    /// Name shown to people.
+    pub name: String,
+    /// Largest size.
+    pub max: u32,
+}
+
+/// A tensor that flows between nodes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Value {
+    /// Unique name.
+    pub name: String,
+    /// Shape of one sample, NHWC with `n = 1`.
+    pub shape: Shape,
+    /// Where the number of columns (`w`: rows of a set, steps of a sequence) is bounded, not fixed.
+    pub rows: Option<DimId>,
+    /// Element type.
+    pub dtype: DType,
+}
+
+/// One operator with what it reads and writes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Node {
+    /// Unique name, prefix of its parameters' names.
+    pub name: String,
+    /// Operator and attributes.
+    pub op: Op,
+    /// Values read.
+    pub inputs: Vec<ValueId>,
+    /// Parameters, in the operator's order.
+    pub params: Vec<ParamId>,
+    /// Values written.
+    pub outputs: Vec<ValueId>,
+}
+
+/// A parameter or running statistic.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Param {
+    /// `node.weight`, `node.bias`, …
+    pub name: String,
+    /// Sizes, slowest first.
+    pub dims: Vec<usize>,
+    /// How it is filled by [`Graph::initialise`].
+    pub init: Init,
+    /// Elements, row-major.
+    #[serde(skip)]
+    pub data: Vec<f32>,
+    /// False for running statistics.
+    pub trainable: bool,
+}
+
+/// How a raw input (a pixel in 0..=255) becomes the network's input:
+/// `(raw / 255 − mean[c]) / std[c]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct InputScaling {
+    /// Mean per channel, in units of the full range.
+    pub mean: Vec<f32>,
+    /// Standard deviation per channel, in units of the full range.
+    pub std: Vec<f32>,
+}
+
+impl InputScaling {
+    /// Input in 0..1 for `channels` channels.
+    pub fn unit(channels: usize) -> Self {
+        Self { mean: vec![0.0; channels], std: vec![1.0; channels] }
+    }
+
+    /// The network's input for raw value `raw` of channel `c`.
+    pub fn apply(&self, raw: f32, c: usize) -> f32 {
+        (raw / 255.0 - self.mean[c]) / self.std[c]
+    }
+}
+
+/// What a person wants to know about a model.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Meta {
+    /// Class names by label.
+    pub classes: Vec<String>,
+    /// Colour of each class, RGB.
+    pub palette: Vec<[u8; 3]>,
+    /// Label that counts neither in the loss nor in a metric.
+    pub ignore: Option<u8>,
+    /// Scaling of raw inputs.
+    pub input: Option<InputScaling>,
+    /// Licence of the data that it was trained on.
+    pub data_licence: String,
+    /// Name of the recipe.
+    pub recipe: String,
+}
+
+/// Why a graph refuses a node or is not valid.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum GraphError {
+    /// The operator refuses its inputs or attributes.
+    #[error("node `{node}` ({op}): {source}")]
+    Op {
+        /// Name of the node.
+        node: String,
+        /// Operator.
+        op: &'static str,
+        /// What is wrong.
+        source: OpError,
+    },
+    /// An input has another element type than the operator reads.
+    #[error("node `{node}`: input {index} must be {expected} but `{value}` is {found}")]
+    Type {
+        /// Name of the node.
+        node: String,
+        /// Which input.
+        index: usize,
+        /// Name of the value.
+        value: String,
+        /// What the operator reads.
+        expected: DType,
+        /// What the value is.
+        found: DType,
+    },
+    /// A name used twice.
+    #[error("the name `{0}` is used twice")]
+    Name(String),
+    /// A value that does not exist or is written later than read.
+    #[error("node `{node}` reads value {value}, which is not written before it")]
+    Order {
+        /// Name of the node.
+        node: String,
+        /// Index of the value.
+        value: usize,
+    },
+    /// A stored shape or size that is not what the operator gives.
+    #[error("`{name}`: stored as {found}, should be {expected}")]
+    Stored {
+        /// Value or parameter.
+        name: String,
+        /// By inference.
+        expected: String,
+        /// In the graph.
+        found: String,
+    },
+    /// A shape with no element or too many.
+    #[error("`{name}` has shape {shape}: every size must be at least 1 and the product at most 2^28")]
+    Size {
+        /// Name of the value.
+        name: String,
+        /// Its shape.
+        shape: Shape,
+    },
+    /// No output was set.
+    #[error("graph `{0}` has no output")]
+    NoOutput(String),
+}
+
+/// A network: values, nodes in topological order, parameters.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Graph {
+    /// Name of the model.
+    pub name: String,
+    /// Tensors between nodes.
+    pub values: Vec<Value>,
+    /// Operators in topological order.
+    pub nodes: Vec<Node>,
+    /// Parameters and running statistics.
+    pub params: Vec<Param>,
+    /// Values given by the caller.
+    pub inputs: Vec<ValueId>,
+    /// Values returned to the caller.
+    pub outputs: Vec<ValueId>,
+    /// Sizes known only when the model runs.
+    pub dims: Vec<BoundedDim>,
+    /// For people and reports.
+    pub meta: Meta,
+}
+
+impl Graph {
+    /// An empty graph.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self { name: name.into(), ..Self::default() }
+    }
+
+    /// Adds an input.
+    ///
+    /// # Errors
+    /// A name used twice or an impossible shape.
+    pub fn add_input(&mut self, name: &str, shape: Shape) -> Result<ValueId, GraphError> {
+        let id = self.add_value(name.to_string(), shape, DType::Float, None)?;
+        self.inputs.push(id);
+        Ok(id)
+    }
+
+    /// Marks a value as output.
+    pub fn add_output(&mut self, value: ValueId) {
+        self.outputs.push(value);
+    }
+
+    /// The value behind an id.
+    pub fn value(&self, id: ValueId) -> &Value {
+        &self.values[id.0]
+    }
+
+    /// The node behind an id.
+    pub fn node(&self, id: NodeId) -> &Node {
+        &self.nodes[id.0]
+    }
+
+    /// The parameter behind an id.
+    pub fn param(&self, id: ParamId) -> &Param {
+        &self.params[id.0]
+    }
+
+    /// Shape of a value.
+    pub fn shape(&self, id: ValueId) -> Shape {
+        self.values[id.0].shape
+    }
+
+    /// Inserts a node at the end: checks element types, infers shapes, creates its parameters (unfilled,
+    /// see [`Graph::initialise`]) and its outputs. Returns the outputs.
+    ///
+    /// # Errors
+    /// Everything that [`GraphError`] names but the last two.
+    pub fn push(
+        &mut self,
+        name: &str,
+        op: impl Into<Op>,
+        inputs: &[ValueId],
+    ) -> Result<Vec<ValueId>, GraphError> {
+        let op = op.into();
+        if self.nodes.iter().any(|n| n.name == name) {
+            return Err(GraphError::Name(name.to_string()));
+        }
+        let shapes = self.check_inputs(name, &op, inputs)?;
+        let output_shapes = infer(name, &op, &shapes)?;
+        let types = op.operator().output_types();
+        let rows = inputs.iter().find_map(|v| {
+            let v = &self.values[v.0];
+            v.rows.filter(|_| output_shapes.iter().all(|s| s.w == v.shape.w))
+        });
+        let params = op
+            .operator()
+            .params(&shapes)
+            .into_iter()
+            .map(|spec| {
+                let data = vec![0.0; spec.dims.iter().product()];
+                self.params.push(Param {
+                    name: format!("{name}.{}", spec.name),
+                    dims: spec.dims,
+                    init: spec.init,
+                    data,
+                    trainable: spec.trainable,
+                });
+                ParamId(self.params.len() - 1)
+            })
+            .collect();
+        let mut outputs = Vec::new();
+        for (i, (shape, dtype)) in output_shapes.into_iter().zip(types).enumerate() {
+            let name = if i == 0 { name.to_string() } else { format!("{name}:{i}") };
+            outputs.push(self.add_value(name, shape, dtype, rows)?);
+        }
+        self.nodes.push(Node {
+            name: name.to_string(),
+            op,
+            inputs: inputs.to_vec(),
+            params,
+            outputs: outputs.clone(),
+        });
+        Ok(outputs)
+    }
+
+    fn add_value(
+        &mut self,
+        name: String,
+        shape: Shape,
+        dtype: DType,
+        rows: Option<DimId>,
+    ) -> Result<ValueId, GraphError> {
+        if shape.checked_elements().is_none() {
+            return Err(GraphError::Size { name, shape });
+        }
+        if self.values.iter().any(|v| v.name == name) {
+            return Err(GraphError::Name(name));
+        }
+        self.values.push(Value { name, shape, rows, dtype });
+        Ok(ValueId(self.values.len() - 1))
+    }
+
+    fn check_inputs(&self, name: &str, op: &Op, inputs: &[ValueId]) -> Result<Vec<Shape>, GraphError> {
+        let types = op.operator().input_types(inputs.len());
+        let mut shapes = Vec::with_capacity(inputs.len());
+        for (index, id) in inputs.iter().enumerate() {
+            let value = self
+                .values
+                .get(id.0)
+                .ok_or_else(|| GraphError::Order { node: name.to_string(), value: id.0 })?;
+            if let Some(&expected) = types.get(index)
+                && expected != value.dtype
+            {
+                return Err(GraphError::Type {
+                    node: name.to_string(),
+                    index,
+                    value: value.name.clone(),
+                    expected,
+                    found: value.dtype,
+                });
+            }
+            shapes.push(value.shape);
+        }
+        Ok(shapes)
+    }
+
+    /// Nodes that read `value`.
+    pub fn consumers(&self, value: ValueId) -> Vec<NodeId> {
+        let reads = |n: &Node| n.inputs.contains(&value);
+        (0..self.nodes.len()).filter(|&i| reads(&self.nodes[i])).map(NodeId).collect()
+    }
+
+    /// The node that writes `value`; `None` for inputs.
+    pub fn producer(&self, value: ValueId) -> Option<NodeId> {
+        self.nodes.iter().position(|n| n.outputs.contains(&value)).map(NodeId)
+    }
+
+    /// Makes every reader of `old`, and the output list, use `new`.
+    pub fn replace_uses(&mut self, old: ValueId, new: ValueId) {
+        let all = self.nodes.iter_mut().flat_map(|n| n.inputs.iter_mut()).chain(self.outputs.iter_mut());
+        for id in all {
+            if *id == old {
+                *id = new;
+            }
+        }
+    }
+
+    /// Removes nodes whose outputs nobody uses, then values and parameters that no node uses. Ids change;
+    /// inputs stay.
+    pub fn remove_dead(&mut self) {
+        let mut live = vec![false; self.values.len()];
+        for id in &self.outputs {
+            live[id.0] = true;
+        }
+        let mut keep = vec![false; self.nodes.len()];
+        for (i, node) in self.nodes.iter().enumerate().rev() {
+            keep[i] = node.outputs.iter().any(|o| live[o.0]);
+            if keep[i] {
+                for v in node.inputs.iter().chain(&node.outputs) {
+                    live[v.0] = true;
+                }
+            }
+        }
+        for id in &self.inputs {
+            live[id.0] = true;
+        }
+        let mut kept = keep.iter();
+        self.nodes.retain(|_| kept.next().copied().unwrap_or(false));
+        let mut used = vec![false; self.params.len()];
+        for p in self.nodes.iter().flat_map(|n| &n.params) {
+            used[p.0] = true;
+        }
+        let value_map = compact(&mut self.values, &live);
+        let param_map = compact(&mut self.params, &used);
+        for node in &mut self.nodes {
+            for v in node.inputs.iter_mut().chain(node.outputs.iter_mut()) {
+                *v = ValueId(value_map[v.0]);
+            }
+            for p in &mut node.params {
+                *p = ParamId(param_map[p.0]);
+            }
+        }
+        for v in self.inputs.iter_mut().chain(self.outputs.iter_mut()) {
+            *v = ValueId(value_map[v.0]);
+        }
+    }
+
+    /// Checks everything that [`Graph::push`] checks on a graph that a pass has edited.
+    ///
+    /// # Errors
+    /// The first rule that does not hold.
+    pub fn validate(&self) -> Result<(), GraphError> {
+        if self.outputs.is_empty() {
+            return Err(GraphError::NoOutput(self.name.clone()));
+        }
+        let mut written = vec![false; self.values.len()];
+        for id in &self.inputs {
+            written[id.0] = true;
+        }
+        for node in &self.nodes {
+            if let Some(v) = node.inputs.iter().find(|v| !written.get(v.0).copied().unwrap_or(false)) {
+                return Err(GraphError::Order { node: node.name.clone(), value: v.0 });
+            }
+            let shapes = self.check_inputs(&node.name, &node.op, &node.inputs)?;
+            let inferred = infer(&node.name, &node.op, &shapes)?;
+            for (id, shape) in node.outputs.iter().zip(&inferred) {
+                let value = self.value(*id);
+                if value.shape != *shape {
+                    return Err(stored(&value.name, shape, &value.shape));
+                }
+                written[id.0] = true;
+            }
+            let specs = node.op.operator().params(&shapes);
+            if specs.len() != node.params.len() {
+                return Err(stored(&node.name, specs.len(), node.params.len()));
+            }
+            for (id, spec) in node.params.iter().zip(&specs) {
+                let param = self.param(*id);
+                if param.dims != spec.dims || param.data.len() != spec.dims.iter().product::<usize>() {
+                    return Err(stored(
+                        &param.name,
+                        format!("{:?}", spec.dims),
+                        format!("{:?} with {} elements", param.dims, param.data.len()),
+                    ));
+                }
+            }
+        }
+        if let Some(v) = self.outputs.iter().find(|v| !written.get(v.0).copied().unwrap_or(false)) {
+            return Err(GraphError::Order { node: "output".into(), value: v.0 });
+        }
+        Ok(())
+    }
+
+    /// Fills every parameter from its [`Init`], reproducibly from `seed`.
+    pub fn initialise(&mut self, seed: u64) {
+        for (i, param) in self.params.iter_mut().enumerate() {
+            let mut rng = rand_pcg::Pcg64::new(u128::from(seed), i as u128);
+            param.data = initial(param.init, &param.dims, &mut rng);
+        }
+    }
+
+    /// The value that a loss is taken of: the input of a final argmax or softmax, else the first output.
+    pub fn logits(&self) -> ValueId {
+        let output = self.outputs[0];
+        match self.producer(output).map(|n| &self.nodes[n.0]) {
+            Some(node) if matches!(node.op, Op::ArgMax(_) | Op::Softmax(_)) => node.inputs[0],
+            _ => output,
+        }
+    }
+
+    /// Multiply-accumulates of one inference.
+    pub fn macs(&self) -> u64 {
+        let shapes = |n: &Node| n.inputs.iter().map(|v| self.shape(*v)).collect::<Vec<_>>();
+        self.nodes.iter().map(|n| n.op.operator().macs(&shapes(n))).sum()
+    }
+
+    /// Number of weights of convolutions and dense layers: bytes of an int8 model's weights.
+    pub fn weight_count(&self) -> usize {
+        self.params.iter().filter(|p| p.name.ends_with(".weight")).map(|p| p.data.len()).sum()
+    }
+}
+
+fn infer(name: &str, op: &Op, shapes: &[Shape]) -> Result<Vec<Shape>, GraphError> {
+    let operator = op.operator();
+    operator.infer(shapes).map_err(|source| GraphError::Op {
+        node: name.to_string(),
+        op: operator.name(),
+        source,
+    })
+}
+
+fn stored(name: &str, expected: impl ToString, found: impl ToString) -> GraphError {
+    GraphError::Stored { name: name.into(), expected: expected.to_string(), found: found.to_string() }
+}
+
+/// Keeps the marked elements and returns the new index of each.
+fn compact<T>(items: &mut Vec<T>, keep: &[bool]) -> Vec<usize> {
+    let mut next = 0;
+    let map = keep
+        .iter()
+        .map(|k| {
+            let at = next;
+            next += usize::from(*k);
+            at
+        })
+        .collect();
+    let mut kept = keep.iter();
+    items.retain(|_| kept.next().copied().unwrap_or(false));
+    map
+}
+
+fn initial(init: Init, dims: &[usize], rng: &mut rand_pcg::Pcg64) -> Vec<f32> {
+    let count = dims.iter().product();
+    match init {
+        Init::Zeros => vec![0.0; count],
+        Init::Ones => vec![1.0; count],
+        Init::HeNormal { fan_in } => {
+            let std = (2.0 / fan_in as f64).sqrt();
+            (0..count).map(|_| (std * normal(rng)) as f32).collect()
+        }
+        Init::Bilinear { stride } => {
+            let (kh, kw, c_in) = (dims[1], dims[2], dims[3]);
+            let tap = |k: usize, size: usize| {
+                let centre = (size as f32 - 1.0) / 2.0;
+                (1.0 - (k as f32 - centre).abs() / stride as f32).max(0.0)
+            };
+            (0..count)
+                .map(|i| {
+                    let (o, y, x, c) = (i / (kh * kw * c_in), i / (kw * c_in) % kh, i / c_in % kw, i % c_in);
+                    if o == c { tap(y, kh) * tap(x, kw) } else { 0.0 }
+                })
+                .collect()
+        }
+    }
+}
+
+/// One standard normal number (Box and Muller).
+pub(crate) fn normal(rng: &mut rand_pcg::Pcg64) -> f64 {
+    let u: f64 = 1.0 - rng.random::<f64>();
+    let v: f64 = rng.random();
+    (-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * v).cos()
+}

@@ -1,0 +1,239 @@
+//! The builder that the zoo uses: names nodes and resolves padding, so that a network reads like its paper.
+
+use crate::graph::{Graph, GraphError, ValueId};
+use crate::ops::*;
+use dunlin::shape::{Pad, Padding, Shape, Window};
+
+/// Builds a [`Graph`] layer by layer. Every method returns the value that it made.
+#[derive(Debug)]
+pub struct Net {
+    graph: Graph,
+}
+
+/// Epsilon of every batch normalisation of the zoo.
+pub const BATCH_NORM_EPSILON: f32 = 1e-3;
+
+impl Net {
+    /// An empty network.
+    pub fn new(name: &str) -> Self {
+        Self { graph: Graph::new(name) }
+    }
+
+    /// The graph built so far.
+    pub fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    /// Shape of a value.
+    pub fn shape(&self, x: ValueId) -> Shape {
+        self.graph.shape(x)
+    }
+
+    /// An input.
+    ///
+    /// # Errors
+    /// See [`Graph::add_input`].
+    pub fn input(&mut self, name: &str, shape: Shape) -> Result<ValueId, GraphError> {
+        self.graph.add_input(name, shape)
+    }
+
+    /// Any operator with one output of interest; the first is returned.
+    ///
+    /// # Errors
+    /// See [`Graph::push`].
+    pub fn push(
+        &mut self,
+        name: &str,
+        op: impl Into<Op>,
+        inputs: &[ValueId],
+    ) -> Result<ValueId, GraphError> {
+        Ok(self.graph.push(name, op, inputs)?[0])
+    }
+
+    fn resolve(
+        &self,
+        name: &str,
+        op: &'static str,
+        x: ValueId,
+        window: Window,
+        padding: Padding,
+    ) -> Result<Window, GraphError> {
+        let s = self.graph.shape(x);
+        window.resolve(padding, s.h, s.w).ok_or_else(|| GraphError::Op {
+            node: name.to_string(),
+            op,
+            source: OpError::Window { kernel_h: window.kernel_h, kernel_w: window.kernel_w, input: s },
+        })
+    }
+
+    /// Convolution with bias, `Same` padding.
+    ///
+    /// # Errors
+    /// See [`Graph::push`].
+    pub fn conv(&mut self, name: &str, x: ValueId, out: u32, window: Window) -> Result<ValueId, GraphError> {
+        let window = self.resolve(name, "conv2d", x, window, Padding::Same)?;
+        let op = Conv2d { out_channels: out, window, bias: true, fused: Activation::None };
+        self.push(name, op, &[x])
+    }
+
+    /// Convolution without bias, batch normalisation, rectifier; `Same` padding.
+    ///
+    /// # Errors
+    /// See [`Graph::push`].
+    pub fn conv_bn_relu(
+        &mut self,
+        name: &str,
+        x: ValueId,
+        out: u32,
+        window: Window,
+    ) -> Result<ValueId, GraphError> {
+        let window = self.resolve(name, "conv2d", x, window, Padding::Same)?;
+        let op = Conv2d { out_channels: out, window, bias: false, fused: Activation::None };
+        let x = self.push(name, op, &[x])?;
+        self.bn_relu(name, x)
+    }
+
+    /// Depthwise convolution without bias, batch normalisation, rectifier; `Same` padding.
+    ///
+    /// # Errors
+    /// See [`Graph::push`].
+    pub fn depthwise_bn_relu(
+        &mut self,
+        name: &str,
+        x: ValueId,
+        window: Window,
+    ) -> Result<ValueId, GraphError> {
+        let window = self.resolve(name, "depthwise_conv2d", x, window, Padding::Same)?;
+        let op = DepthwiseConv2d { multiplier: 1, window, bias: false, fused: Activation::None };
+        let x = self.push(name, op, &[x])?;
+        self.bn_relu(name, x)
+    }
+
+    fn bn_relu(&mut self, name: &str, x: ValueId) -> Result<ValueId, GraphError> {
+        let x = self.push(&format!("{name}.bn"), BatchNorm { epsilon: BATCH_NORM_EPSILON }, &[x])?;
+        self.relu(&format!("{name}.relu"), x)
+    }
+
+    /// Rectifier.
+    ///
+    /// # Errors
+    /// See [`Graph::push`].
+    pub fn relu(&mut self, name: &str, x: ValueId) -> Result<ValueId, GraphError> {
+        self.push(name, Unary { function: UnaryFn::Relu }, &[x])
+    }
+
+    /// Upsampling by `stride` with a transpose convolution of twice that kernel, bilinear at the start, cut to
+    /// `h x w` (Long et al. 2015).
+    ///
+    /// # Errors
+    /// A target that the stride cannot reach, and see [`Graph::push`].
+    pub fn upsample(
+        &mut self,
+        name: &str,
+        x: ValueId,
+        stride: u16,
+        (h, w): (u32, u32),
+    ) -> Result<ValueId, GraphError> {
+        let s = self.graph.shape(x);
+        let kernel = 2 * stride;
+        let refuse = || GraphError::Op {
+            node: name.to_string(),
+            op: "transpose_conv2d",
+            source: OpError::Attribute(format!("stride {stride} cannot turn {s} into {h}x{w}")),
+        };
+        // Half a stride is cut on each side for the centred interpolation; what remains beyond the target
+        // goes at the bottom and right.
+        let cut = |input: u32, output: u32| -> Option<(u16, u16)> {
+            let full = (input - 1) * u32::from(stride) + u32::from(kernel);
+            let before = stride / 2;
+            let after = full.checked_sub(output + u32::from(before))?;
+            Some((before, u16::try_from(after).ok()?))
+        };
+        let (top, bottom) = cut(s.h, h).ok_or_else(refuse)?;
+        let (left, right) = cut(s.w, w).ok_or_else(refuse)?;
+        let window = Window::square(kernel, stride).padded(Pad { top, bottom, left, right });
+        let op = TransposeConv2d {
+            out_channels: s.c,
+            window,
+            bias: false,
+            bilinear: true,
+            fused: Activation::None,
+        };
+        self.push(name, op, &[x])
+    }
+
+    /// Maximum pool of `size x size` with that stride; an odd rest is padded.
+    ///
+    /// # Errors
+    /// See [`Graph::push`].
+    pub fn max_pool(&mut self, name: &str, x: ValueId, size: u16) -> Result<ValueId, GraphError> {
+        let window = self.resolve(name, "max_pool", x, Window::square(size, size), Padding::Same)?;
+        self.push(name, MaxPool { window }, &[x])
+    }
+
+    /// Maximum pool that also gives the positions of the maxima.
+    ///
+    /// # Errors
+    /// See [`Graph::push`].
+    pub fn max_pool_indices(
+        &mut self,
+        name: &str,
+        x: ValueId,
+        size: u16,
+    ) -> Result<(ValueId, ValueId), GraphError> {
+        let window = self.resolve(name, "max_pool_indices", x, Window::square(size, size), Padding::Same)?;
+        let out = self.graph.push(name, MaxPoolIndices { window }, &[x])?;
+        Ok((out[0], out[1]))
+    }
+
+    /// Undoes the pool that gave `positions`: its window and input size are looked up.
+    ///
+    /// # Errors
+    /// `positions` that no pool gave, and see [`Graph::push`].
+    pub fn max_unpool(
+        &mut self,
+        name: &str,
+        x: ValueId,
+        positions: ValueId,
+    ) -> Result<ValueId, GraphError> {
+        let pool = self.graph.producer(positions).map(|n| self.graph.node(n));
+        let Some((Op::MaxPoolIndices(pool), source)) = pool.map(|n| (&n.op, n.inputs[0])) else {
+            return Err(GraphError::Op {
+                node: name.to_string(),
+                op: "max_unpool",
+                source: OpError::Attribute("the positions must come from a max pool with indices".into()),
+            });
+        };
+        let s = self.graph.shape(source);
+        let op = MaxUnpool { window: pool.window, out_h: s.h, out_w: s.w };
+        self.push(name, op, &[x, positions])
+    }
+
+    /// Mean over height and width.
+    ///
+    /// # Errors
+    /// See [`Graph::push`].
+    pub fn global_avg_pool(&mut self, name: &str, x: ValueId) -> Result<ValueId, GraphError> {
+        let s = self.graph.shape(x);
+        let window = Window { kernel_h: s.h as u16, kernel_w: s.w as u16, ..Window::square(1, 1) };
+        self.push(name, AvgPool { window }, &[x])
+    }
+
+    /// Fully connected layer with bias.
+    ///
+    /// # Errors
+    /// See [`Graph::push`].
+    pub fn dense(&mut self, name: &str, x: ValueId, out: u32) -> Result<ValueId, GraphError> {
+        self.push(name, Dense { out_features: out, bias: true, fused: Activation::None }, &[x])
+    }
+
+    /// Marks the output and hands the graph over, its parameters still unfilled.
+    ///
+    /// # Errors
+    /// See [`Graph::validate`].
+    pub fn finish(mut self, output: ValueId) -> Result<Graph, GraphError> {
+        self.graph.add_output(output);
+        self.graph.validate()?;
+        Ok(self.graph)
+    }
+}

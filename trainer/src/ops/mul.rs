@@ -1,0 +1,24 @@
+//! Element-wise product.
+
+use super::{Context, Data, OpError, Operator, elementwise};
+use burn::tensor::Tensor;
+use dunlin::shape::Shape;
+use serde::{Deserialize, Serialize};
+
+/// `a · b`; `b` has the shape of `a` or is one value per channel, `n,1,1,c`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Mul;
+
+impl Operator for Mul {
+    fn name(&self) -> &'static str {
+        "mul"
+    }
+
+    fn infer(&self, inputs: &[Shape]) -> Result<Vec<Shape>, OpError> {
+        elementwise(inputs)
+    }
+
+    fn forward(&self, _ctx: &mut Context<'_>, inputs: &[Data], _params: &[Tensor<4>]) -> Vec<Data> {
+        vec![Data::Float(inputs[0].float() * inputs[1].float())]
+    }
+}

@@ -1,0 +1,35 @@
+//! Change of shape without change of order.
+
+use super::{Context, Data, OpError, Operator, one};
+use burn::tensor::Tensor;
+use dunlin::shape::Shape;
+use serde::{Deserialize, Serialize};
+
+/// The same elements in the same NHWC order under another shape.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Reshape {
+    /// The new shape, of one sample.
+    pub shape: Shape,
+}
+
+impl Operator for Reshape {
+    fn name(&self) -> &'static str {
+        "reshape"
+    }
+
+    fn infer(&self, inputs: &[Shape]) -> Result<Vec<Shape>, OpError> {
+        let x = one(inputs)?;
+        if x.n != self.shape.n || x.checked_elements() != self.shape.checked_elements() {
+            return Err(OpError::Shape { what: "reshape", expected: self.shape, found: x });
+        }
+        Ok(vec![self.shape])
+    }
+
+    fn forward(&self, _ctx: &mut Context<'_>, inputs: &[Data], _params: &[Tensor<4>]) -> Vec<Data> {
+        let x = inputs[0].float();
+        let n = x.dims()[0];
+        let s = self.shape;
+        let nhwc = x.permute([0, 2, 3, 1]).reshape([n, s.h as usize, s.w as usize, s.c as usize]);
+        vec![Data::Float(nhwc.permute([0, 3, 1, 2]))]
+    }
+}

@@ -1,0 +1,43 @@
+//! Burn optimisers from a recipe.
+
+use super::recipe::Optimiser;
+use crate::exec::Weights;
+use crate::graph::{Graph, ParamId};
+use burn::module::ParamGroup;
+use burn::optim::decay::WeightDecayConfig;
+use burn::optim::momentum::MomentumConfig;
+use burn::optim::{AdamWConfig, ModuleOptimizer, SgdConfig};
+
+/// Adam's epsilon, as in PyTorch.
+const EPSILON: f32 = 1e-8;
+
+/// The optimiser of a recipe for the parameters of `graph`. Vectors are exempt from weight decay.
+pub fn optimiser(rule: &Optimiser, graph: &Graph, weights: &Weights) -> ModuleOptimizer {
+    let vectors: Vec<_> = graph
+        .params
+        .iter()
+        .enumerate()
+        .filter(|(_, p)| p.dims.len() == 1)
+        .map(|(i, _)| weights.burn_id(ParamId(i)))
+        .collect();
+    let vectors = ParamGroup::from_ids(vectors);
+    match rule {
+        Optimiser::AdamW { decay, .. } => {
+            let config = |decay| AdamWConfig::new().with_epsilon(EPSILON).with_weight_decay(decay).build();
+            ModuleOptimizer::from(config(*decay)).with_group(vectors, config(0.0), None)
+        }
+        Optimiser::Sgd { momentum, decay, .. } => {
+            let config = |decay: Option<f32>| {
+                let momentum = (*momentum > 0.0).then(|| {
+                    MomentumConfig::new().with_momentum(*momentum).with_dampening(0.0).with_nesterov(false)
+                });
+                SgdConfig::new()
+                    .with_momentum(momentum)
+                    .with_weight_decay(decay.map(WeightDecayConfig::new))
+                    .build()
+            };
+            let matrices = (*decay > 0.0).then_some(*decay);
+            ModuleOptimizer::from(config(matrices)).with_group(vectors, config(None), None)
+        }
+    }
+}

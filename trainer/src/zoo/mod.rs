@@ -1,0 +1,66 @@
+//! The models: one file each, architecture and recipe.
+
+pub mod digits;
+pub mod fcn;
+pub mod segnet;
+pub mod street;
+
+use crate::data::{DataError, Split, folders, idx, street as scenes};
+use crate::graph::{Graph, GraphError};
+use crate::train::Recipe;
+use std::path::Path;
+
+/// Models by name.
+pub const NAMES: [&str; 6] = ["digits", "street", "segnet", "fcn32s", "fcn16s", "fcn8s"];
+
+/// Rows and columns of the pictures that the CamVid models take.
+pub const CAMVID_SIZE: (u32, u32) = (120, 160);
+
+/// The recipe of a model, or `None` for a name that is not in [`NAMES`].
+pub fn recipe(name: &str) -> Option<Recipe> {
+    Some(match name {
+        "digits" => digits::recipe(),
+        "street" => street::recipe(),
+        "segnet" => segnet::recipe(),
+        _ => fcn::recipe(stride(name)?),
+    })
+}
+
+/// The network of a model for `classes` classes, or `None` for a name that is not in [`NAMES`].
+pub fn graph(name: &str, classes: u32) -> Option<Result<Graph, GraphError>> {
+    let (h, w) = CAMVID_SIZE;
+    Some(match name {
+        "digits" => digits::graph(),
+        "street" => street::graph(street::HEIGHT, street::WIDTH, classes),
+        "segnet" => segnet::graph(h, w, classes),
+        _ => fcn::graph(stride(name)?, h, w, classes),
+    })
+}
+
+/// The data of a model. `root` holds `mnist` and `camvid`, or is the folder of the one that is needed; without
+/// it, the generator's scenes stand in for street pictures. `None` for a name that is not in [`NAMES`].
+pub fn data(name: &str, root: Option<&Path>) -> Option<Result<Split, DataError>> {
+    let (h, w) = CAMVID_SIZE;
+    let inside = |root: &Path, folder: &str| {
+        let below = root.join(folder);
+        if below.is_dir() { below } else { root.to_path_buf() }
+    };
+    let seed = recipe(name)?.seed;
+    Some(match (name, root) {
+        ("street", _) => {
+            let (train, val) = street::EXAMPLES;
+            Ok(scenes::generate(seed, street::HEIGHT, street::WIDTH, train, val))
+        }
+        ("digits", Some(root)) => idx::digits(&inside(root, "mnist")),
+        ("digits", None) => Err(DataError::Missing {
+            path: "mnist".into(),
+            expected: "the digits need MNIST's IDX files: name their folder with --data or DUNLIN_DATA".into(),
+        }),
+        (_, Some(root)) => folders::read(&inside(root, "camvid"), h, w),
+        (_, None) => Ok(scenes::generate(seed, h, w, 367, 101)),
+    })
+}
+
+fn stride(name: &str) -> Option<fcn::Stride> {
+    [fcn::Stride::S32, fcn::Stride::S16, fcn::Stride::S8].into_iter().find(|s| s.model() == name)
+}
