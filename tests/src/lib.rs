@@ -1,1 +1,9 @@
-//! dunlin-tests
+//! What the tests of Dunlin share: the slow reference, one-operator cases, the parser's attackers.
+//!
+//! Nothing of this crate reaches a device. The tests themselves are under `tests/`, the fuzz targets under
+//! `fuzz/` (a package of its own, for a nightly compiler).
+
+pub mod cases;
+pub mod draw;
+pub mod host;
+pub mod oracle;

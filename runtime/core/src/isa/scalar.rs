@@ -88,9 +88,11 @@ impl Isa for Scalar {
         let sum = row.iter().fold(0i32, |sum, &x| sum.wrapping_add(fixed::to_accumulator(entry(x))));
         let (scale, bits) = fixed::reciprocal(sum);
         // 31 fraction bits of the product, less the 8 of a result in 1/256.
-        let shift = (bits + 31 - 8).min(31);
+        let shift = bits + 31 - 8;
         for (out, &x) in out.iter_mut().zip(row) {
-            let value = rounding_shift_right(doubling_high_mul(scale, entry(x)), shift);
+            let product = doubling_high_mul(scale, entry(x));
+            // Beyond 31 bits every product is below one half, where the reference shifts out of its type.
+            let value = if shift > 31 { 0 } else { rounding_shift_right(product, shift) };
             *out = Clamp::FULL.apply(value.wrapping_add(i32::from(i8::MIN)));
         }
     }

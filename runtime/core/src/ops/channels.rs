@@ -118,7 +118,7 @@ pub(super) fn scored_output(
     match labels {
         None => cx.expect(0, DType::I8, scores).map(|_| ()),
         Some(labels) => {
-            if u32::from(labels.channels) != scores.c || labels.channels > 256 {
+            if u32::from(labels.channels) != scores.c || !(1..=256).contains(&labels.channels) {
                 return Err(NodeFault::Attribute);
             }
             cx.expect(0, DType::U8, scores.with_c(1)).map(|_| ())

@@ -55,6 +55,10 @@ pub(super) fn im2col(
         let (left, right) = (columns.taps.start * c, columns.taps.end * c);
         patch[..left].fill(fill);
         patch[right..].fill(fill);
+        if columns.taps.is_empty() {
+            // The window lies beside the image; `first` is then no column of it.
+            continue;
+        }
         let inside = &mut patch[left..right];
         if window.dilation_w == 1 {
             inside.copy_from_slice(&row[columns.first * c..][..inside.len()]);
@@ -71,6 +75,15 @@ pub(super) fn im2col(
 mod tests {
     use super::*;
     use std::vec::Vec;
+
+    #[test]
+    fn a_window_beside_the_image_is_all_padding() {
+        let pad = crate::shape::Pad { top: 0, bottom: 0, left: 0, right: 9 };
+        let window = Window::square(1, 1).padded(pad);
+        let mut patch = [0];
+        im2col(&window, &Shape::image(1, 2, 1), &[5, 6], (0, 8), -7, &mut patch);
+        assert_eq!(patch, [-7]);
+    }
 
     #[test]
     fn an_axis_holds_exactly_the_taps_inside_the_input() {

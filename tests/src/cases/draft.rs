@@ -1,0 +1,397 @@
+//! From an operator and its operands to a file: places, data, runs and what the oracle says of them.
+
+use super::{Case, Feature, Kind, Run};
+use crate::draw::{Draw, splitmix};
+use crate::oracle::{Factor, Grid};
+use dunlin::IsaKind;
+use dunlin::format::{DType, DataSection, NodeSpec, OwnedMetadata, Place, ProgramSpec, Scratch, Tensor, encode};
+use dunlin::ops::Op;
+use dunlin::quant::{Clamp, QParams, Requant};
+use dunlin::shape::Shape;
+
+/// Where an operand lives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Home {
+    /// In the arena; an input of the network if the operator reads it, an output if it writes it.
+    Arena,
+    /// In the state memory.
+    State,
+    /// In the data section.
+    Constant,
+}
+
+/// What values an input takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fill {
+    /// Any of its type.
+    Any,
+    /// Mostly below this, sometimes not.
+    Positions(u8),
+}
+
+/// A tensor of the operator.
+#[derive(Clone, Debug)]
+pub struct Operand {
+    /// Element type.
+    pub dtype: DType,
+    /// Size, with the bound for bounded rows.
+    pub shape: Shape,
+    /// Scale and zero point.
+    pub quant: QParams,
+    /// Where it lives.
+    pub home: Home,
+    /// Its values.
+    pub fill: Fill,
+}
+
+impl Operand {
+    /// An int8 tensor in the arena.
+    pub fn int8(shape: Shape, quant: QParams) -> Self {
+        Self { dtype: DType::I8, shape, quant, home: Home::Arena, fill: Fill::Any }
+    }
+
+    /// A tensor of labels or positions in the arena.
+    pub fn uint8(shape: Shape) -> Self {
+        Self { dtype: DType::U8, ..Self::int8(shape, QParams::UNIT) }
+    }
+
+    /// A tensor of real numbers in the arena.
+    pub fn real(shape: Shape) -> Self {
+        Self { dtype: DType::F32, ..Self::int8(shape, QParams::UNIT) }
+    }
+
+    fn bytes(&self, rows: u32) -> usize {
+        Shape { w: rows, ..self.shape }.elements() * self.dtype.size() as usize
+    }
+}
+
+/// What the oracle says: bytes of the inputs and the number of rows (`w` of input 0) to bytes of the outputs.
+pub type Oracle = Box<dyn Fn(&[Vec<u8>], u32) -> Vec<Vec<u8>>>;
+
+/// An operator with its operands and the oracle, before anything has a place.
+pub struct Draft {
+    /// Operator and attributes.
+    pub op: Op,
+    /// Tensors read.
+    pub inputs: Vec<Operand>,
+    /// Tensors written.
+    pub outputs: Vec<Operand>,
+    /// Constants of the attributes.
+    pub data: DataSection,
+    /// The operator works row by row, so `w` may be bounded: of all inputs with more than one row.
+    pub by_rows: bool,
+    /// Both inputs may be one tensor.
+    pub may_repeat: bool,
+    /// What it exercises.
+    pub features: Vec<Feature>,
+    /// The slow reference.
+    pub oracle: Oracle,
+}
+
+/// Sizes as the oracle takes them, with another number of rows.
+fn size(shape: Shape) -> [usize; 4] {
+    [shape.n, shape.h, shape.w, shape.c].map(|d| d as usize)
+}
+
+impl Draft {
+    /// A draft without constants and options.
+    pub fn new(
+        op: Op,
+        inputs: Vec<Operand>,
+        outputs: Vec<Operand>,
+        oracle: impl Fn(&[Vec<u8>], u32) -> Vec<Vec<u8>> + 'static,
+    ) -> Self {
+        Self {
+            op,
+            inputs,
+            outputs,
+            data: DataSection::new(),
+            by_rows: false,
+            may_repeat: false,
+            features: Vec::new(),
+            oracle: Box::new(oracle),
+        }
+    }
+
+    /// A draft of an operator with one input and one output, both int8 or u8.
+    pub fn unary(op: Op, input: Operand, output: Operand, oracle: impl Fn(Grid) -> Grid + 'static) -> Self {
+        let (shape, signed) = (input.shape, input.dtype == DType::I8);
+        Self::new(op, vec![input], vec![output], move |bytes, rows| {
+            let size = size(Shape { w: rows, ..shape });
+            let x = if signed { Grid::from_i8(size, &bytes[0]) } else { Grid::from_u8(size, &bytes[0]) };
+            vec![oracle(x).to_bytes()]
+        })
+    }
+
+    /// With these constants.
+    pub fn with_data(self, data: DataSection) -> Self {
+        Self { data, ..self }
+    }
+
+    /// As an operator that works row by row.
+    pub fn by_rows(self) -> Self {
+        Self { by_rows: true, ..self }
+    }
+
+    /// With one more feature where `present`.
+    pub fn feature(mut self, feature: Feature, present: bool) -> Self {
+        if present {
+            self.features.push(feature);
+        }
+        self
+    }
+
+    /// Draws places and inputs, asks the oracle, writes the file.
+    ///
+    /// # Panics
+    /// The runtime refuses the program: generator and parser disagree about what is valid.
+    pub fn finish(mut self, kind: Kind, draw: &mut Draw<'_>) -> Case {
+        assert_eq!(kind, Kind::of(&self.op), "the generator of {kind:?} made another operator");
+        let layout = Layout::draw(&mut self, draw);
+        let spec = layout.program(&self);
+        let file = encode(&spec).unwrap_or_else(|e| panic!("{:?} {:?}: {e}", self.op, spec.tensors));
+        let runs = self.runs(&layout, draw);
+        let extreme = |t: &Operand| t.dtype == DType::I8 && matches!(t.quant.zero_point, -128 | 127);
+        let operands = || self.inputs.iter().chain(&self.outputs);
+        let found = [
+            (Feature::InPlace, layout.in_place),
+            (Feature::Apart, self.op.in_place() && !layout.in_place && !layout.updates_state),
+            (Feature::Batch, self.inputs[0].shape.n > 1),
+            (Feature::Bounded, layout.bounded),
+            (Feature::CountBelowBound, runs.iter().any(|r| r.counts.iter().any(|&c| c < layout.bound))),
+            (Feature::CountZero, runs.iter().any(|r| r.counts.contains(&0))),
+            (Feature::Persistent, operands().any(|t| t.home == Home::State)),
+            (Feature::PersistentInPlace, layout.updates_state),
+            (Feature::Constant, self.inputs.iter().any(|t| t.home == Home::Constant)),
+            (Feature::ExtremeZeroPoint, operands().any(extreme)),
+            (Feature::OddAddress, spec.tensors.iter().any(|t| matches!(t.place, Place::Arena(at) if at % 2 == 1))),
+            (Feature::Twin, layout.repeat),
+        ];
+        let mut features = self.features;
+        features.extend(found.iter().filter(|(_, present)| *present).map(|&(feature, _)| feature));
+        features.sort_unstable();
+        features.dedup();
+        Case { name: format!("{kind:?}"), kind, model: file.as_slice().to_vec(), runs, features }
+    }
+
+    fn runs(&self, layout: &Layout, draw: &mut Draw<'_>) -> Vec<Run> {
+        let shape = self.inputs[0].shape;
+        let mut state: Vec<Vec<u8>> = self.inputs.iter().map(|t| vec![0; t.bytes(t.shape.w)]).collect();
+        let runs = if layout.bounded { 4 } else { draw.size(1, 3) };
+        (0..runs)
+            .map(|run| {
+                let rows = match (layout.bounded, run) {
+                    (false, _) | (true, 2) => shape.w,
+                    (true, 0) => draw.size(0, shape.w),
+                    (true, 1) => draw.pick(&[0, 1]),
+                    (true, _) => draw.size(0, shape.w),
+                };
+                let rows_of = |t: &Operand| if layout.bounds(t) { rows } else { t.shape.w };
+                let mut given: Vec<Vec<u8>> = Vec::new();
+                let mut values: Vec<Vec<u8>> = Vec::new();
+                for (i, input) in self.inputs.iter().enumerate() {
+                    if layout.repeat && i == 1 {
+                        values.push(values[0].clone());
+                        continue;
+                    }
+                    let len = input.bytes(rows_of(input));
+                    values.push(match input.home {
+                        Home::State => state[i][..len].to_vec(),
+                        Home::Constant => layout.constants[i].clone(),
+                        Home::Arena => {
+                            let bytes = fill(input, len, draw);
+                            given.push(bytes.clone());
+                            bytes
+                        }
+                    });
+                }
+                let outputs = (self.oracle)(&values, rows);
+                for (bytes, output) in outputs.iter().zip(&self.outputs) {
+                    assert_eq!(bytes.len(), output.bytes(rows_of(output)), "{:?}: size of the oracle's output", self.op);
+                }
+                if layout.updates_state {
+                    state[0][..outputs[0].len()].copy_from_slice(&outputs[0]);
+                }
+                Run { counts: if layout.bounded { vec![rows] } else { Vec::new() }, inputs: given, outputs }
+            })
+            .collect()
+    }
+}
+
+fn fill(operand: &Operand, len: usize, draw: &mut Draw<'_>) -> Vec<u8> {
+    match (operand.dtype, operand.fill) {
+        (DType::F32, _) => (0..len / 4).flat_map(|_| real(operand, draw).to_le_bytes()).collect(),
+        (_, Fill::Any) => draw.bytes(len).into_iter().map(|b| b as u8).collect(),
+        (_, Fill::Positions(limit)) => {
+            let mut seed = draw.range(0, i64::from(u32::MAX)) as u64;
+            let position = |word: u64| if word % 16 == 0 { (word >> 8) as u8 } else { (word >> 8) as u8 % limit };
+            (0..len).map(|_| position(splitmix(&mut seed))).collect()
+        }
+    }
+}
+
+/// A real number: mostly within some hundred, sometimes none that a sensor would give.
+fn real(operand: &Operand, draw: &mut Draw<'_>) -> f32 {
+    let odd = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, f32::MAX, -0.0, 1e-40, f32::MIN, 3e9, -3e9];
+    let steps = draw.range(-400, 400) as f32 / 2.0;
+    if draw.chance(10) { draw.pick(&odd) } else { steps * operand.quant.scale }
+}
+
+/// Places and options of a draft.
+struct Layout {
+    in_place: bool,
+    updates_state: bool,
+    repeat: bool,
+    bounded: bool,
+    bound: u32,
+    odd: bool,
+    constants: Vec<Vec<u8>>,
+}
+
+impl Layout {
+    fn draw(draft: &mut Draft, draw: &mut Draw<'_>) -> Self {
+        let (first, output) = (draft.inputs[0].clone(), draft.outputs[0].clone());
+        let same_tensor = first.dtype == output.dtype && first.shape == output.shape && first.quant == output.quant;
+        let updates_state = draft.op.in_place() && same_tensor && draw.chance(40);
+        let repeat = draft.may_repeat && !updates_state && draw.chance(60);
+        let same_bytes = first.bytes(first.shape.w) == output.bytes(output.shape.w);
+        let in_place = draft.op.in_place() && !updates_state && !repeat && same_bytes && draw.chance(60);
+        let bounded = draft.by_rows && first.shape.n == 1 && first.shape.h == 1 && draw.chance(60);
+        if updates_state {
+            draft.inputs[0].home = Home::State;
+            draft.outputs[0].home = Home::State;
+        } else if draw.chance(10) {
+            draft.outputs[0].home = if in_place { Home::Arena } else { Home::State };
+        }
+        if draft.inputs.len() > 1 && !repeat && !bounded && draw.chance(30) {
+            draft.inputs[1].home = Home::Constant;
+        }
+        let constants = draft.inputs.iter().map(|t| match t.home {
+            Home::Constant => fill(t, t.bytes(t.shape.w), draw),
+            Home::Arena | Home::State => Vec::new(),
+        });
+        let constants = constants.collect();
+        Self { in_place, updates_state, repeat, bounded, bound: first.shape.w, odd: draw.chance(30), constants }
+    }
+
+    /// Whether an operand has bounded rows: all that have as many as input 0, but no constant.
+    fn bounds(&self, operand: &Operand) -> bool {
+        self.bounded && operand.shape.w == self.bound && operand.home != Home::Constant
+    }
+
+    fn program(&self, draft: &Draft) -> ProgramSpec {
+        let mut spec = ProgramSpec {
+            dims: if self.bounded { vec![self.bound] } else { Vec::new() },
+            tensors: Vec::new(),
+            nodes: Vec::new(),
+            inputs: Vec::new(),
+            outputs: Vec::new(),
+            arena_len: 0,
+            state_len: 0,
+            data: draft.data.clone(),
+            metadata: OwnedMetadata { name: draft.op.name().into(), ..OwnedMetadata::default() },
+        };
+        let (mut inputs, mut outputs) = (Vec::new(), Vec::new());
+        for (i, operand) in draft.inputs.iter().enumerate() {
+            if self.repeat && i == 1 {
+                inputs.push(inputs[0]);
+                continue;
+            }
+            let id = self.place(&mut spec, operand, &self.constants[i]);
+            if operand.home == Home::Arena {
+                spec.inputs.push(id);
+            }
+            inputs.push(id);
+        }
+        for (i, operand) in draft.outputs.iter().enumerate() {
+            let id = match i {
+                0 if self.updates_state => inputs[0],
+                0 if self.in_place => {
+                    let place = spec.tensors[usize::from(inputs[0])].place;
+                    spec.tensors.push(self.tensor(operand, place));
+                    spec.tensors.len() as u16 - 1
+                }
+                _ => self.place(&mut spec, operand, &[]),
+            };
+            spec.outputs.push(id);
+            outputs.push(id);
+        }
+        let needed = dunlin::scratch_bytes(&draft.op, &spec.tensors, &inputs, &outputs, IsaKind::native());
+        let offset = spec.arena_len.next_multiple_of(16);
+        let scratch = match u32::try_from(needed).expect("scratch of a small case") {
+            0 => Scratch::default(),
+            len => Scratch { offset, len },
+        };
+        spec.arena_len = spec.arena_len.max(scratch.offset + scratch.len);
+        spec.nodes.push(NodeSpec { op: draft.op, inputs, outputs, scratch });
+        spec
+    }
+
+    fn tensor(&self, operand: &Operand, place: Place) -> Tensor {
+        let Operand { dtype, shape, quant, .. } = *operand;
+        Tensor { dtype, shape, quant, place, rows: self.bounds(operand).then_some(0) }
+    }
+
+    fn place(&self, spec: &mut ProgramSpec, operand: &Operand, constant: &[u8]) -> u16 {
+        let size = operand.dtype.size();
+        let bytes = operand.bytes(operand.shape.w) as u32;
+        let take = |len: &mut u32| {
+            // One element past a boundary of sixteen, or on it: nothing may depend on which.
+            let start = len.next_multiple_of(16) + if self.odd { size } else { 0 };
+            *len = start + bytes;
+            start
+        };
+        let place = match operand.home {
+            Home::Arena => Place::Arena(take(&mut spec.arena_len)),
+            Home::State => Place::State(take(&mut spec.state_len)),
+            Home::Constant => Place::Data(spec.data.push(constant).0),
+        };
+        spec.tensors.push(self.tensor(operand, place));
+        spec.tensors.len() as u16 - 1
+    }
+}
+
+/// Draws scale and zero point of an int8 tensor.
+pub fn quant(draw: &mut Draw<'_>) -> QParams {
+    let zero_point = match draw.range(0, 5) {
+        0 | 1 => 0,
+        2 => -128,
+        3 => 127,
+        _ => draw.range(-128, 127) as i16,
+    };
+    QParams { scale: draw.pick(&[0.05, 0.007, 0.3, 1.0, 1.0 / 256.0, 7.5e-5]), zero_point }
+}
+
+/// Draws a fused activation; none for the choice 0.
+pub fn clamp(draw: &mut Draw<'_>) -> Clamp {
+    match draw.range(0, 4) {
+        0 | 1 => Clamp::FULL,
+        2 => Clamp { min: 0, max: 127 },
+        3 => {
+            let value = draw.range(-128, 127) as i8;
+            Clamp { min: value, max: value }
+        }
+        _ => {
+            let (a, b) = (draw.range(-128, 127) as i8, draw.range(-128, 127) as i8);
+            Clamp { min: a.min(b), max: a.max(b) }
+        }
+    }
+}
+
+/// Draws a factor for sums of about `2^bits`: mostly one that leaves a result of some seven bits.
+pub fn requant(draw: &mut Draw<'_>, bits: i64) -> (Requant, Factor, Option<Feature>) {
+    let style = draw.range(0, 9);
+    let multiplier = match style {
+        9 => 0,
+        8 => draw.pick(&[1 << 30, i64::from(i32::MAX)]),
+        _ => draw.range(1 << 30, i64::from(i32::MAX)),
+    };
+    let (shift, feature) = match style {
+        9 => (draw.range(-31, 30), Some(Feature::ZeroMultiplier)),
+        7 => (draw.range(-31, 30), None),
+        6 => (draw.range(0, 30), Some(Feature::Saturating)),
+        _ => ((7 - bits + draw.range(-1, 2)).clamp(-31, 30), None),
+    };
+    let requant = Requant { multiplier: multiplier as i32, shift: shift as i8 };
+    (requant, Factor { multiplier, shift }, feature)
+}

@@ -1,0 +1,70 @@
+//! Resizes.
+
+use super::{Draft, Feature, Operand, quant};
+use crate::draw::Draw;
+use crate::oracle;
+use dunlin::format::DataSection;
+use dunlin::ops::{LabelScores, Op, ResizeBilinear, ResizeNearest};
+use dunlin::shape::Shape;
+
+struct Sizes {
+    shape: Shape,
+    h: u32,
+    w: u32,
+    align_corners: bool,
+    half_pixel: bool,
+}
+
+impl Sizes {
+    fn draw(draw: &mut Draw<'_>) -> Self {
+        let shape = Shape::new(draw.pick(&[1, 1, 2]), draw.size(1, 6), draw.size(1, 6), draw.size(1, 5));
+        let (align_corners, half_pixel) = draw.pick(&[(false, false), (true, false), (false, true)]);
+        Self { shape, h: draw.size(1, 13), w: draw.size(1, 13), align_corners, half_pixel }
+    }
+}
+
+pub(super) fn nearest(draw: &mut Draw<'_>) -> Draft {
+    let Sizes { shape, h, w, align_corners, half_pixel } = Sizes::draw(draw);
+    let mut axis = |input: u32, output: u32| match draw.chance(25) {
+        // The format allows any table of rows, the flip of an image included.
+        true => (0..output).map(|_| draw.range(0, i64::from(input) - 1) as usize).collect(),
+        false => oracle::nearest_indices(input as usize, output as usize, align_corners, half_pixel),
+    };
+    let (rows, columns): (Vec<usize>, Vec<usize>) = (axis(shape.h, h), axis(shape.w, w));
+    let mut data = DataSection::new();
+    let mut table = |indices: &[usize]| data.push(&indices.iter().map(|&i| i as u16).collect::<Vec<_>>());
+    let op = Op::ResizeNearest(ResizeNearest { rows: table(&rows), columns: table(&columns) });
+    let out = shape.with_hw(h, w);
+    let (input, output) = match draw.chance(25) {
+        true => (Operand::uint8(shape), Operand::uint8(out)),
+        false => {
+            let q = quant(draw);
+            (Operand::int8(shape, q), Operand::int8(out, q))
+        }
+    };
+    Draft::unary(op, input, output, move |x| oracle::resize_nearest(&x, &rows, &columns)).with_data(data)
+}
+
+pub(super) fn bilinear(draw: &mut Draw<'_>) -> Draft {
+    let Sizes { shape, h, w, align_corners, half_pixel } = Sizes::draw(draw);
+    let quant = quant(draw);
+    let labels =
+        draw.chance(30).then_some(LabelScores { channels: shape.c as u16, zero_point: quant.zero_point as i8 });
+    let out = shape.with_hw(h, w);
+    let output = match labels {
+        None => Operand::int8(out, quant),
+        Some(_) => Operand::uint8(out.with_c(1)),
+    };
+    let op = Op::ResizeBilinear(ResizeBilinear {
+        output_h: h,
+        output_w: w,
+        half_pixel_centers: half_pixel,
+        align_corners,
+        labels,
+    });
+    Draft::unary(op, Operand::int8(shape, quant), output, move |x| {
+        let y = oracle::resize_bilinear(&x, [h as usize, w as usize], align_corners, half_pixel);
+        if labels.is_some() { oracle::argmax(&y) } else { y }
+    })
+    .feature(Feature::FusedArgMax, labels.is_some())
+}

@@ -1,0 +1,62 @@
+//! The generators of the cases under proptest: any choices, and shrinking to the smallest case that fails.
+//!
+//! 256 cases of each operator; `PROPTEST_CASES` sets another number.
+
+use dunlin_tests::cases::Kind;
+use dunlin_tests::draw::Draw;
+use dunlin_tests::host;
+use proptest::prelude::*;
+use proptest::test_runner::FileFailurePersistence;
+
+/// Choices that a generator reads before the list runs out and goes on with zeros.
+const CHOICES: usize = 64;
+fn config() -> ProptestConfig {
+    // Found failures become seeded cases, not files of this crate's checkout.
+    let failure_persistence = None::<Box<FileFailurePersistence>>.map(|p| p as _);
+    ProptestConfig { failure_persistence, ..ProptestConfig::default() }
+}
+
+macro_rules! properties {
+    ($($test:ident: $kind:ident),* $(,)?) => {
+        proptest! {
+            #![proptest_config(config())]
+            $(
+                #[test]
+                fn $test(choices in prop::collection::vec(any::<u32>(), 0..CHOICES)) {
+                    let case = Kind::$kind.case(&mut Draw::replay(&choices));
+                    host::check(&case).map_err(TestCaseError::fail)?;
+                }
+            )*
+        }
+
+        #[test]
+        fn every_operator_has_its_property() {
+            assert_eq!([$(Kind::$kind),*].as_slice(), Kind::ALL);
+        }
+    };
+}
+
+properties! {
+    conv2d: Conv2d,
+    depthwise_conv2d: DepthwiseConv2d,
+    transpose_conv2d: TransposeConv2d,
+    dense: Dense,
+    max_pool2d: MaxPool2d,
+    max_pool2d_with_indices: MaxPool2dWithIndices,
+    max_unpool2d: MaxUnpool2d,
+    average_pool2d: AveragePool2d,
+    add: Add,
+    mul: Mul,
+    concat: Concat,
+    pad: Pad,
+    reshape: Reshape,
+    slice: Slice,
+    resize_nearest: ResizeNearest,
+    resize_bilinear: ResizeBilinear,
+    softmax: Softmax,
+    lut: Lut,
+    argmax: ArgMax,
+    requantize: Requantize,
+    quantize: Quantize,
+    dequantize: Dequantize,
+}
