@@ -19,6 +19,6 @@ mod host;
 
 #[cfg(feature = "host")]
 pub use host::{
-    EmulateError, Job, JobFailure, JobOutcome, JobResult, LogLine, NamedOutcome, NodeCost, Options, Report, Run,
-    RunResult, Stage, find_image, flash_bytes, run, run_bare,
+    EmulateError, Job, JobFailure, JobOutcome, JobResult, LogLine, NamedOutcome, NodeCost, Options, Report,
+    Run, RunResult, Stage, emulation_is_off, find_image, flash_bytes, run, run_bare,
 };

@@ -138,11 +138,40 @@ pub(crate) mod decode {
     /// A parsed record.
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub(crate) enum Record {
-        Start { node_capacity: u32, tensor_capacity: u32, table_bytes: u32, jobs: u32, clock: Span, board: String },
-        Run { job: u32, run: u32, arena: u32, state: u32, tables: u32, stack: u32, span: Span, nodes: u32, isa: String, outputs: Vec<Vec<u8>> },
-        Profile { job: u32, run: u32, nodes: Vec<Span> },
-        Failure { job: u32, run: u32, stage: FailedAt },
-        End { records: u32, stack: u32 },
+        Start {
+            node_capacity: u32,
+            tensor_capacity: u32,
+            table_bytes: u32,
+            jobs: u32,
+            clock: Span,
+            board: String,
+        },
+        Run {
+            job: u32,
+            run: u32,
+            arena: u32,
+            state: u32,
+            tables: u32,
+            stack: u32,
+            span: Span,
+            nodes: u32,
+            isa: String,
+            outputs: Vec<Vec<u8>>,
+        },
+        Profile {
+            job: u32,
+            run: u32,
+            nodes: Vec<Span>,
+        },
+        Failure {
+            job: u32,
+            run: u32,
+            stage: FailedAt,
+        },
+        End {
+            records: u32,
+            stack: u32,
+        },
     }
 
     /// Splits a result file; the error says at which byte what was wrong.
@@ -156,7 +185,8 @@ pub(crate) mod decode {
                 return Err(format!("byte {at}: record magic is {magic:#010x}, expected {MAGIC:#010x}"));
             }
             let kind = reader.word()?;
-            let kind = Kind::from_u32(kind).ok_or_else(|| format!("byte {at}: unknown record kind {kind}"))?;
+            let kind =
+                Kind::from_u32(kind).ok_or_else(|| format!("byte {at}: unknown record kind {kind}"))?;
             let length = reader.word()? as usize;
             let mut payload = Reader { bytes: reader.take(length)?, at: 0 };
             let record = payload.record(kind).map_err(|error| format!("record at byte {at}: {error}"))?;
@@ -209,7 +239,9 @@ pub(crate) mod decode {
                 Kind::Start => {
                     let version = self.word()?;
                     if version != VERSION {
-                        return Err(format!("result version {version}, this host reads {VERSION}: rebuild the image"));
+                        return Err(format!(
+                            "result version {version}, this host reads {VERSION}: rebuild the image"
+                        ));
                     }
                     let [node_capacity, tensor_capacity, table_bytes, jobs] =
                         [self.word()?, self.word()?, self.word()?, self.word()?];

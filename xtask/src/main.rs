@@ -1,2 +1,55 @@
-//! Repository tasks.
-fn main() {}
+//! `cargo xtask …`: everything that is done to the repository, from a fresh machine to a full test.
+
+mod cross;
+mod firmware;
+mod lint;
+mod paths;
+mod setup;
+mod steps;
+mod tasks;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+usage: cargo xtask COMMAND
+
+  setup                    install what is missing: cross compilers, QEMU
+  demo [ARGUMENTS]         set up, train a small model, run it and the committed ones on emulated boards
+  test [ARGUMENTS]         set up, build the firmware, run every test; arguments go to `cargo test`
+  lint                     rustfmt, clippy, rustdoc, import rules, source rules
+  size                     code flash of each board's image, without a model
+  golden                   write the golden files anew
+  firmware [--board B]     build the images; prints the path of each as the only output
+  qemu B [IMAGE]           start board B with its image, without a job
+
+The build directory is $DUNLIN_TARGET_DIR, else $CARGO_TARGET_DIR, else ${XDG_CACHE_HOME:-~/.cache}/dunlin/target.
+DUNLIN_TOOLCHAIN=rustup|distribution chooses where the cross compilers come from (default: the first that works).";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let done = match arguments.as_slice() {
+        ["setup"] => tasks::setup(),
+        ["demo", rest @ ..] => tasks::demo(rest),
+        ["test", rest @ ..] => tasks::test(rest),
+        ["lint"] => lint::lint(),
+        ["size"] => tasks::size(),
+        ["golden"] => tasks::golden(),
+        ["firmware"] => firmware::print(None),
+        ["firmware", "--board", board] => firmware::print(Some(board)),
+        ["qemu", board] => firmware::start(board, None),
+        ["qemu", board, image] => firmware::start(board, Some(image)),
+        ["help" | "--help" | "-h"] => {
+            println!("{USAGE}");
+            Ok(())
+        }
+        _ => Err(USAGE.to_owned()),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("{message}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -29,7 +29,8 @@ fn main() -> ExitCode {
 
 fn start(name: &str, image: &Path) -> Result<(), String> {
     let names = || board::BOARDS.map(|board| board.name).join(", ");
-    let board = board::find(name).ok_or_else(|| format!("no board is called {name}; there are {}", names()))?;
+    let board =
+        board::find(name).ok_or_else(|| format!("no board is called {name}; there are {}", names()))?;
     for line in run_bare(board, image, TIME_LIMIT).map_err(|error| error.to_string())? {
         println!("{line}");
     }

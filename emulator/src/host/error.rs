@@ -25,7 +25,9 @@ pub enum EmulateError {
         reason: String,
     },
     /// QEMU could not be started.
-    #[error("{program} cannot be started: {source}; install it with `cargo xtask setup` or `apt-get install qemu-system-arm`")]
+    #[error(
+        "{program} cannot be started: {source}; install it with `cargo xtask setup` or `apt-get install qemu-system-arm`"
+    )]
     NoQemu {
         /// The program.
         program: String,
@@ -41,7 +43,9 @@ pub enum EmulateError {
         source: std::io::Error,
     },
     /// QEMU was killed.
-    #[error("{board}: no end after {seconds} s, QEMU was killed (a locked-up core never ends); last log line: {last}")]
+    #[error(
+        "{board}: no end after {seconds} s, QEMU was killed (a locked-up core never ends); last log line: {last}"
+    )]
     TimeLimit {
         /// The board.
         board: String,

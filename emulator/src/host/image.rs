@@ -1,7 +1,9 @@
 //! Finding images and what they weigh.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 
 use object::{Object as _, ObjectSection as _, SectionFlags, elf};
 
@@ -28,9 +30,17 @@ pub fn find_image(board: &Board) -> Result<PathBuf, EmulateError> {
             Err(missing(format!("{} is not there (DUNLIN_FIRMWARE names the folder)", path.display())))
         };
     }
+    // Once per process and board: the sources do not change under a running program, and cargo takes a moment.
+    static BUILT: Mutex<BTreeMap<&str, PathBuf>> = Mutex::new(BTreeMap::new());
+    let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(path) = built.get(board.name) {
+        return Ok(path.clone());
+    }
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     if !root.join("firmware/Cargo.toml").is_file() {
-        return Err(missing("DUNLIN_FIRMWARE is not set and this program is outside of its checkout".to_owned()));
+        return Err(missing(
+            "DUNLIN_FIRMWARE is not set and this program is outside of its checkout".to_owned(),
+        ));
     }
     let output = Command::new("cargo")
         .args(["xtask", "firmware", "--board", board.name])
@@ -41,9 +51,18 @@ pub fn find_image(board: &Board) -> Result<PathBuf, EmulateError> {
         .map_err(|error| missing(format!("cargo cannot be started: {error}")))?;
     let printed = String::from_utf8_lossy(&output.stdout);
     match printed.lines().last().map(PathBuf::from) {
-        Some(path) if output.status.success() && path.is_file() => Ok(path),
+        Some(path) if output.status.success() && path.is_file() => {
+            built.insert(board.name, path.clone());
+            Ok(path)
+        }
         _ => Err(missing(format!("the build in {} failed ({})", root.display(), output.status))),
     }
+}
+
+/// Whether the set-up has said (`DUNLIN_EMULATION=0`) that nothing can be emulated here. Tests then count what they
+/// leave out; everything else goes on and fails with the reason.
+pub fn emulation_is_off() -> bool {
+    std::env::var("DUNLIN_EMULATION").is_ok_and(|value| value == "0")
 }
 
 /// Bytes of flash that the image takes: code, constants, vectors and the initial values of statics.

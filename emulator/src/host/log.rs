@@ -42,7 +42,10 @@ pub(super) fn decode(path: &Path, elf: &[u8], stream: &[u8]) -> Result<Vec<LogLi
             }),
             Err(DecodeError::UnexpectedEof) => return Ok(lines),
             Err(DecodeError::Malformed) => {
-                lines.push(LogLine { level: "warn".to_owned(), text: "(a frame that cannot be decoded)".to_owned() });
+                lines.push(LogLine {
+                    level: "warn".to_owned(),
+                    text: "(a frame that cannot be decoded)".to_owned(),
+                });
                 if !table.encoding().can_recover() {
                     return Ok(lines);
                 }

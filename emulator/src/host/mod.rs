@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 pub use error::EmulateError;
-pub use image::{find_image, flash_bytes};
+pub use image::{emulation_is_off, find_image, flash_bytes};
 pub use log::LogLine;
 pub use result::{JobFailure, JobOutcome, JobResult, NamedOutcome, NodeCost, Report, RunResult, Stage};
 
@@ -96,7 +96,11 @@ pub fn run(board: &Board, jobs: &[Job], options: &Options) -> Result<Report, Emu
 ///
 /// # Errors
 /// As [`run`].
-pub fn run_bare(board: &Board, image: &std::path::Path, time_limit: Duration) -> Result<Vec<LogLine>, EmulateError> {
+pub fn run_bare(
+    board: &Board,
+    image: &std::path::Path,
+    time_limit: Duration,
+) -> Result<Vec<LogLine>, EmulateError> {
     Ok(qemu::execute(board, image, None, time_limit)?.log)
 }
 
@@ -136,7 +140,11 @@ mod tests {
 
     fn job(model: usize, input: usize) -> Job {
         // Different model bytes for every length: equal ones would be stored once.
-        Job { name: "case".to_owned(), model: vec![model as u8; model], runs: vec![Run { inputs: vec![vec![0; input]], counts: Vec::new() }] }
+        Job {
+            name: "case".to_owned(),
+            model: vec![model as u8; model],
+            runs: vec![Run { inputs: vec![vec![0; input]], counts: Vec::new() }],
+        }
     }
 
     #[test]

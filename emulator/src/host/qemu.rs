@@ -7,8 +7,8 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::log::{self, LogLine};
 use super::EmulateError;
+use super::log::{self, LogLine};
 use crate::board::Board;
 use crate::record;
 
@@ -45,11 +45,14 @@ pub(super) fn execute(
     let program = std::env::var("DUNLIN_QEMU").unwrap_or_else(|_| PROGRAM.to_owned());
     let mut command = Command::new(&program);
     command.args(["-M", board.name, "-display", "none", "-monitor", "none", "-serial", "null", "-no-reboot"]);
-    command.args(["-semihosting-config", "enable=on,target=native", "-icount", "shift=0", "-kernel"]).arg(&image);
+    command
+        .args(["-semihosting-config", "enable=on,target=native", "-icount", "shift=0", "-kernel"])
+        .arg(&image);
     if let Some(job) = job {
         let path = folder.path().join(JOB_FILE);
         fs::write(&path, job).map_err(file_error(&path))?;
-        command.args(["-device", &format!("loader,file={JOB_FILE},addr={:#x},force-raw=on", board.job_address)]);
+        command
+            .args(["-device", &format!("loader,file={JOB_FILE},addr={:#x},force-raw=on", board.job_address)]);
     }
     command.current_dir(folder.path()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child =

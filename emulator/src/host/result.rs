@@ -140,7 +140,9 @@ impl JobOutcome {
     pub fn result(&self) -> Result<&JobResult, String> {
         match self {
             Self::Ran(result) => Ok(result),
-            Self::Failed(failure) => Err(format!("refused by the image ({:?}): {}", failure.stage, failure.text)),
+            Self::Failed(failure) => {
+                Err(format!("refused by the image ({:?}): {}", failure.stage, failure.text))
+            }
             Self::DoesNotFit { needed, available } => {
                 Err(format!("model and inputs take {needed} bytes, the board has {available} for them"))
             }
@@ -225,7 +227,10 @@ impl<I: Iterator<Item = Record>> Records<'_, I> {
                 }
                 Ok([node_capacity, tensor_capacity, table_bytes])
             }
-            other => Err(format!("expected the start of {expected_jobs} jobs on {}, found {other:?}", self.board.name)),
+            other => Err(format!(
+                "expected the start of {expected_jobs} jobs on {}, found {other:?}",
+                self.board.name
+            )),
         }
     }
 
@@ -233,13 +238,22 @@ impl<I: Iterator<Item = Record>> Records<'_, I> {
         let mut result = JobResult::default();
         for number in 0..expected.runs.len() as u32 {
             match self.next()? {
-                Record::Run { job, run, arena, state, tables, stack, span, isa, outputs, .. } if (job, run) == (index, number) => {
+                Record::Run { job, run, arena, state, tables, stack, span, isa, outputs, .. }
+                    if (job, run) == (index, number) =>
+                {
                     result.isa = isa;
                     (result.arena_bytes, result.state_bytes, result.table_bytes) = (arena, state, tables);
                     let instructions = instructions(span, self.board.timer_hz);
-                    result.runs.push(RunResult { instructions, stack_bytes: stack, nodes: Vec::new(), outputs });
+                    result.runs.push(RunResult {
+                        instructions,
+                        stack_bytes: stack,
+                        nodes: Vec::new(),
+                        outputs,
+                    });
                 }
-                Record::Failure { job, run, stage } if job == index => return Ok(self.failure(job, run, stage)),
+                Record::Failure { job, run, stage } if job == index => {
+                    return Ok(self.failure(job, run, stage));
+                }
                 other => return Err(format!("expected run {number} of job {index}, found {other:?}")),
             }
         }
@@ -253,7 +267,11 @@ impl<I: Iterator<Item = Record>> Records<'_, I> {
                     });
                     result.runs[number].nodes = costs.collect();
                 }
-                other => return Err(format!("expected the profile of run {number} of job {index}, found {other:?}")),
+                other => {
+                    return Err(format!(
+                        "expected the profile of run {number} of job {index}, found {other:?}"
+                    ));
+                }
             }
         }
         Ok(JobOutcome::Ran(result))
@@ -263,7 +281,11 @@ impl<I: Iterator<Item = Record>> Records<'_, I> {
     fn failure(&self, job: u32, run: u32, stage: FailedAt) -> JobOutcome {
         let prefix = format!("job {job}: ");
         let text = self.log.iter().find_map(|line| line.text.strip_prefix(&prefix));
-        JobOutcome::Failed(JobFailure { stage: stage.into(), run, text: text.unwrap_or("(no reason logged)").to_owned() })
+        JobOutcome::Failed(JobFailure {
+            stage: stage.into(),
+            run,
+            text: text.unwrap_or("(no reason logged)").to_owned(),
+        })
     }
 
     fn end(&mut self) -> Result<u32, String> {
@@ -294,7 +316,11 @@ mod tests {
     }
 
     fn jobs() -> Vec<Job> {
-        let job = |name: &str| Job { name: name.to_owned(), model: vec![0], runs: vec![Run { inputs: vec![vec![0]], counts: Vec::new() }] };
+        let job = |name: &str| Job {
+            name: name.to_owned(),
+            model: vec![0],
+            runs: vec![Run { inputs: vec![vec![0]], counts: Vec::new() }],
+        };
         vec![job("good"), job("bad")]
     }
 
@@ -321,7 +347,10 @@ mod tests {
     #[test]
     fn a_refused_job_stands_beside_one_that_ran() {
         let report = merge(file(2, 4)).unwrap();
-        assert_eq!((report.node_capacity, report.table_capacity_bytes, report.peak_stack_bytes), (256, 4096, 512));
+        assert_eq!(
+            (report.node_capacity, report.table_capacity_bytes, report.peak_stack_bytes),
+            (256, 4096, 512)
+        );
         let result = report.jobs[0].outcome.result().unwrap();
         let node = |node, ticks, spins| NodeCost {
             node,

@@ -47,7 +47,13 @@ pub fn serve<P: Platform, const NODES: usize, const TENSORS: usize, const IDS: u
     arena: &mut [u8],
 ) {
     let table_bytes = size_of::<Storage<NODES, TENSORS, IDS>>() as u32;
-    defmt::info!("{=str} ({=str}): {=usize} jobs, arena up to {=usize} B", board.name, board.core, jobs.jobs(), arena.len());
+    defmt::info!(
+        "{=str} ({=str}): {=usize} jobs, arena up to {=usize} B",
+        board.name,
+        board.core,
+        jobs.jobs(),
+        arena.len()
+    );
     let clock = writer::span_words(platform.calibrate());
     let results = platform.results();
     let payload = 8 * 4 + board.name.len();
@@ -61,7 +67,8 @@ pub fn serve<P: Platform, const NODES: usize, const TENSORS: usize, const IDS: u
     let mut records = 1;
     for index in 0..jobs.jobs() {
         let Ok(job) = jobs.job(index) else { break };
-        let mut writer = Writer { platform: &mut *platform, job: index as u32, run: 0, records: &mut records };
+        let mut writer =
+            Writer { platform: &mut *platform, job: index as u32, run: 0, records: &mut records };
         if let Err(failure) = run_job(&mut writer, &job, jobs.profile(), storage, arena) {
             writer.failure(&failure);
         }

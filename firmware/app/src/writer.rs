@@ -69,7 +69,12 @@ impl<P: Platform> Writer<'_, P> {
                 FailedAt::Input
             }
             Failure::InputCount { given, expected } => {
-                defmt::error!("job {=u32}: {=usize} inputs given, the model has {=usize}", job, given, expected);
+                defmt::error!(
+                    "job {=u32}: {=usize} inputs given, the model has {=usize}",
+                    job,
+                    given,
+                    expected
+                );
                 FailedAt::Input
             }
             Failure::InputLength { input, given, expected } => {

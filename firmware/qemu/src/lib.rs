@@ -35,7 +35,8 @@ macro_rules! image {
 
         #[$crate::cortex_m_rt::entry]
         fn main() -> ! {
-            static mut STORAGE: $crate::Storage<{ $board.nodes }, { $board.tensors }, { $board.ids }> = $crate::Storage::new();
+            static mut STORAGE: $crate::Storage<{ $board.nodes }, { $board.tensors }, { $board.ids }> =
+                $crate::Storage::new();
             static mut ARENA_BYTES: $crate::Aligned<ARENA> = $crate::Aligned::ZERO;
             $crate::serve(&$board, STORAGE, ARENA_BYTES.bytes())
         }
@@ -137,13 +138,22 @@ pub fn serve<const NODES: usize, const TENSORS: usize, const IDS: usize>(
         // SAFETY: as above; the job file, which stays borrowed, ends where the arena begins, and `length` is a
         // multiple of 16.
         unsafe {
-            core::slice::from_raw_parts_mut((board.job_address as usize + length) as *mut MaybeUninit<u8> as *mut u8, rest)
+            core::slice::from_raw_parts_mut(
+                (board.job_address as usize + length) as *mut MaybeUninit<u8> as *mut u8,
+                rest,
+            )
         }
     } else {
         arena
     };
     match JobFile::parse(&region[..length]) {
-        Ok(jobs) => dunlin_app::serve(&mut Qemu { results: results::ResultFile::create() }, board, &jobs, storage, arena),
+        Ok(jobs) => dunlin_app::serve(
+            &mut Qemu { results: results::ResultFile::create() },
+            board,
+            &jobs,
+            storage,
+            arena,
+        ),
         Err(error) => fault::fail(error),
     }
     semihosting::process::exit(0)

@@ -1,0 +1,85 @@
+//! The images: one per board, built from `firmware/`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use dunlin_emulator::board::{self, BOARDS, Board};
+
+use crate::cross::{Cross, host_cargo};
+use crate::paths;
+use crate::setup::Toolchain;
+use crate::steps::call;
+
+/// Builds the image of `board` and puts it where the emulator looks for it.
+pub(crate) fn build(toolchain: &Toolchain, board: &Board) -> Result<PathBuf, String> {
+    let folder = folder(board);
+    let mut command = Cross::new(toolchain).cargo("build", board.target);
+    // Cargo reads a board's flags from the configuration in its folder.
+    call(command.args(["--release"]).current_dir(&folder).stdout(std::io::stderr()))?;
+    let built = paths::cross(toolchain.name()).join(board.target).join("release").join(board.name);
+    let image = paths::images().join(format!("{}.elf", board.name));
+    let failed = |error| format!("{} cannot be copied to {}: {error}", built.display(), image.display());
+    fs::create_dir_all(paths::images()).map_err(failed)?;
+    fs::copy(&built, &image).map_err(failed)?;
+    Ok(image)
+}
+
+/// The crate of `board`.
+fn folder(board: &Board) -> PathBuf {
+    paths::root().join("firmware/boards").join(board.name)
+}
+
+fn find(name: &str) -> Result<&'static Board, String> {
+    let names = || BOARDS.map(|board| board.name).join(", ");
+    board::find(name).ok_or_else(|| format!("no board is called {name}; there are {}", names()))
+}
+
+/// Builds all images, or one, and prints their paths, one a line.
+pub(crate) fn print(name: Option<&str>) -> Result<(), String> {
+    let chosen = name.map(find).transpose()?;
+    let toolchain = Toolchain::find_or_install()?;
+    for board in BOARDS.iter().filter(|board| chosen.is_none_or(|chosen| chosen == *board)) {
+        println!("{}", build(&toolchain, board)?.display());
+    }
+    Ok(())
+}
+
+/// Starts a board without a job and prints its log.
+pub(crate) fn start(name: &str, image: Option<&str>) -> Result<(), String> {
+    let board = find(name)?;
+    let image = match image {
+        Some(image) => PathBuf::from(image),
+        None => build(&Toolchain::find_or_install()?, board)?,
+    };
+    call(board_tool().args(["run", board.name]).arg(image))
+}
+
+/// The flash that each of `images` takes, bytes.
+pub(crate) fn flash(images: &[PathBuf]) -> Result<Vec<u64>, String> {
+    let output = board_tool().arg("flash").args(images).stderr(std::process::Stdio::inherit()).output();
+    let output = output.map_err(|error| format!("dunlin-board: {error}"))?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let numbers = text.lines().map(|line| line.parse().map_err(|_| format!("dunlin-board printed {line}")));
+    let numbers: Vec<u64> = numbers.collect::<Result<_, _>>()?;
+    if numbers.len() == images.len() { Ok(numbers) } else { Err("dunlin-board failed".to_owned()) }
+}
+
+/// The emulator's own command, which decodes logs and reads ELF files.
+fn board_tool() -> std::process::Command {
+    let mut command = host_cargo();
+    command.args(["run", "--quiet", "--package", "dunlin-emulator", "--bin", "dunlin-board", "--"]);
+    command
+}
+
+/// Every folder under `firmware/boards` has a row in the table, and every row a folder.
+pub(crate) fn check_table() -> Result<(), String> {
+    let folders = paths::root().join("firmware/boards");
+    let read = |path: &Path| fs::read_dir(path).map_err(|error| format!("{}: {error}", path.display()));
+    for entry in read(&folders)?.flatten() {
+        find(&entry.file_name().to_string_lossy())?;
+    }
+    match BOARDS.iter().find(|board| !folder(board).join("Cargo.toml").is_file()) {
+        Some(board) => Err(format!("{} has no crate under {}", board.name, folders.display())),
+        None => Ok(()),
+    }
+}

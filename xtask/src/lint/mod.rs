@@ -1,0 +1,133 @@
+//! `cargo xtask lint`: formatting, clippy, rustdoc, and the rules that only this repository has.
+
+mod imports;
+mod lexer;
+mod rules;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use dunlin_emulator::board::BOARDS;
+
+use crate::cross::{Cross, host_cargo};
+use crate::setup::{DISTRIBUTION_CLIPPY, Setup, Toolchain};
+use crate::steps::{Steps, call};
+use crate::{firmware, paths};
+
+/// Folders whose Rust sources are checked, relative to the checkout.
+const SOURCES: [&str; 7] = ["runtime", "trainer", "models", "tests", "emulator", "xtask", "firmware"];
+
+pub(crate) fn lint() -> Result<(), String> {
+    let mut steps = Steps::new();
+    steps.run("rules of this repository", || {
+        let mut findings = imports::check(&paths::root())?;
+        findings.extend(rules::check(&paths::root(), &SOURCES)?);
+        findings.extend(firmware::check_table().err());
+        if findings.is_empty() {
+            Ok(())
+        } else {
+            Err(format!("{} findings\n{}", findings.len(), findings.join("\n")))
+        }
+    });
+    steps.run("rustfmt", || call(host_cargo().args(["fmt", "--all", "--check"])));
+    steps.run("rustfmt, firmware", || {
+        call(host_cargo().args(["fmt", "--all", "--check"]).current_dir(paths::root().join("firmware")))
+    });
+    steps.run("clippy", || {
+        call(host_cargo().args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))
+    });
+    let setup = Setup::find_or_install();
+    match firmware_clippy(&setup) {
+        Ok(toolchain) => {
+            steps.run("clippy, firmware", || {
+                BOARDS.iter().try_for_each(|board| clippy_board(toolchain, board.name, board.target))
+            });
+        }
+        Err(reason) => steps.left_out("clippy, firmware", &reason),
+    }
+    steps.run("rustdoc", || {
+        let mut command = host_cargo();
+        command.args(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings");
+        call(&mut command)
+    });
+    oldest_compiler(&mut steps);
+    steps.finish()
+}
+
+fn firmware_clippy(setup: &Setup) -> Result<&Toolchain, String> {
+    let toolchain = setup.toolchain.as_ref().map_err(|error| format!("no cross compiler: {error}"))?;
+    match toolchain {
+        Toolchain::Distribution { .. } if !Path::new(DISTRIBUTION_CLIPPY).is_file() => {
+            Err(format!("{DISTRIBUTION_CLIPPY} is missing; run `apt-get install rust-web-clippy`"))
+        }
+        _ => Ok(toolchain),
+    }
+}
+
+fn clippy_board(toolchain: &Toolchain, board: &str, target: &str) -> Result<(), String> {
+    let mut command = Cross::new(toolchain).cargo("clippy", target);
+    command.args(["--release", "--workspace", "--exclude"]);
+    // The other boards have other targets; the shared crates are checked for each.
+    let others = BOARDS.iter().map(|other| other.name).filter(|other| *other != board);
+    command.args(others.collect::<Vec<_>>().join("\n--exclude\n").split('\n')).args(["--", "-D", "warnings"]);
+    call(command.current_dir(paths::root().join("firmware/boards").join(board)))
+}
+
+/// The manifest's `rust-version` is true if that release compiles the runtime.
+fn oldest_compiler(steps: &mut Steps) {
+    let manifest = fs::read_to_string(paths::root().join("Cargo.toml")).unwrap_or_default();
+    let stated = manifest.lines().find_map(|line| line.strip_prefix("rust-version = \"")?.strip_suffix('"'));
+    let Some(stated) = stated else {
+        steps.run("oldest Rust", || Err("Cargo.toml states no rust-version".to_owned()));
+        return;
+    };
+    let name = format!("oldest Rust, {stated}");
+    let version = |command: &mut Command| {
+        let output = command.arg("--version").output().ok().filter(|output| output.status.success())?;
+        Some(String::from_utf8_lossy(&output.stdout).starts_with(&format!("rustc {stated}.")))
+    };
+    if version(&mut Command::new("rustc")) == Some(true) {
+        // Clippy above has compiled everything with it.
+        steps.run(&name, || Ok(()));
+        return;
+    }
+    let proxy = [format!("+{stated}"), format!("+{stated}.0")]
+        .into_iter()
+        .find(|toolchain| version(Command::new("rustc").arg(toolchain)) == Some(true));
+    match proxy {
+        Some(toolchain) => {
+            steps.run(&name, || {
+                let mut command = Command::new("cargo");
+                command.args([&toolchain, "check", "--package", "dunlin"]).env_remove("RUSTUP_TOOLCHAIN");
+                command.env("CARGO_TARGET_DIR", paths::target().join("oldest")).current_dir(paths::root());
+                call(&mut command)
+            });
+        }
+        None => steps.left_out(&name, &format!("no such toolchain; run `rustup toolchain install {stated}`")),
+    }
+}
+
+/// All Rust files under `folder`, sorted, without build directories.
+fn rust_files(folder: &Path) -> Result<Vec<PathBuf>, String> {
+    let mut files = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        let entries = fs::read_dir(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+        for path in entries.flatten().map(|entry| entry.path()) {
+            if path.is_dir() {
+                if path.file_name().is_some_and(|name| name != "target") {
+                    folders.push(path);
+                }
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                files.push(path);
+            }
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+fn read(path: &Path) -> Result<String, String> {
+    fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))
+}

@@ -1,0 +1,91 @@
+//! The commands that are lists of steps.
+
+use dunlin_emulator::board::BOARDS;
+
+use crate::cross::{Cross, host_cargo};
+use crate::setup::{AARCH64, ARMV7, Setup};
+use crate::steps::{Steps, call};
+use crate::{firmware, paths};
+
+/// Tells tests that no board can be emulated here, so that they count themselves as left out.
+const NO_EMULATION: (&str, &str) = ("DUNLIN_EMULATION", "0");
+
+pub(crate) fn setup() -> Result<(), String> {
+    Setup::find_or_install().report()
+}
+
+/// Builds every image; whether the boards can be emulated afterwards.
+fn images(steps: &mut Steps, setup: &Setup) -> bool {
+    match setup.can("emulated boards") {
+        Ok(toolchain) => steps.run(&format!("firmware images ({})", toolchain.name()), || {
+            BOARDS.iter().try_for_each(|board| firmware::build(toolchain, board).map(|_| ()))
+        }),
+        Err(reason) => {
+            steps.left_out("emulated boards", &reason);
+            false
+        }
+    }
+}
+
+/// Adds to `command` where the images are, or that there are none.
+fn with_images(mut command: std::process::Command, emulated: bool) -> std::process::Command {
+    if emulated {
+        command.env("DUNLIN_FIRMWARE", paths::images());
+    } else {
+        command.env(NO_EMULATION.0, NO_EMULATION.1);
+    }
+    command
+}
+
+pub(crate) fn demo(arguments: &[&str]) -> Result<(), String> {
+    let setup = Setup::find_or_install();
+    let mut steps = Steps::new();
+    let emulated = images(&mut steps, &setup);
+    steps.run("demo", || {
+        let mut command = with_images(host_cargo(), emulated);
+        command.args(["run", "--package", "dunlin-trainer", "--bin", "dunlin", "--", "demo"]).args(arguments);
+        call(&mut command)
+    });
+    steps.finish()
+}
+
+pub(crate) fn test(arguments: &[&str]) -> Result<(), String> {
+    let setup = Setup::find_or_install();
+    let mut steps = Steps::new();
+    let emulated = images(&mut steps, &setup);
+    for (target, purpose) in [(AARCH64, "tests of aarch64"), (ARMV7, "tests of armv7")] {
+        match setup.can(purpose) {
+            Ok(toolchain) => {
+                steps.run(&format!("runtime on {target} ({})", toolchain.name()), || {
+                    let mut command = Cross::new(toolchain).cargo("test", target);
+                    command.args(["--package", "dunlin-core", "--features", "encode,std"]);
+                    call(command.current_dir(paths::root()))
+                });
+            }
+            Err(reason) => steps.left_out(purpose, &reason),
+        }
+    }
+    steps.run("workspace tests", || {
+        let mut command = with_images(host_cargo(), emulated);
+        call(command.args(["test", "--workspace"]).args(arguments))
+    });
+    steps.finish()
+}
+
+pub(crate) fn size() -> Result<(), String> {
+    let setup = Setup::find_or_install();
+    let toolchain = setup.toolchain.as_ref().map_err(Clone::clone)?;
+    let images =
+        BOARDS.iter().map(|board| firmware::build(toolchain, board)).collect::<Result<Vec<_>, _>>()?;
+    println!("| board | core | code flash without a model, bytes |");
+    println!("|---|---|---|");
+    for (board, bytes) in BOARDS.iter().zip(firmware::flash(&images)?) {
+        println!("| {} | {} | {bytes} |", board.name, board.core);
+    }
+    println!("(cargo xtask size, {} toolchain)", toolchain.name());
+    Ok(())
+}
+
+pub(crate) fn golden() -> Result<(), String> {
+    call(host_cargo().args(["run", "--package", "dunlin-tests", "--bin", "golden"]))
+}
