@@ -91,7 +91,10 @@ mod tests {
     #[test]
     fn an_empty_list_of_choices_gives_the_smallest_values() {
         let mut draw = Draw::replay(&[]);
-        assert_eq!((draw.range(-3, 9), draw.size(2, 7), draw.chance(99), draw.pick(&[5, 6])), (-3, 2, false, 5));
+        assert_eq!(
+            (draw.range(-3, 9), draw.size(2, 7), draw.chance(99), draw.pick(&[5, 6])),
+            (-3, 2, false, 5)
+        );
     }
 
     #[test]

@@ -50,8 +50,9 @@ pub fn outputs(case: &Case) -> Result<Vec<Vec<Vec<u8>>>, String> {
     let model = Model::parse(file.as_slice(), &mut tables).map_err(|e| format!("{}: {e}", case.name))?;
     let (mut arena, mut state) = (Guarded::new(model.arena_bytes()), Guarded::new(model.state_bytes()));
     let result = {
-        let mut session = Session::with_state(&model, arena.slice(), &mut state.slice()[..model.state_bytes()])
-            .map_err(|e| format!("{}: {e}", case.name))?;
+        let mut session =
+            Session::with_state(&model, arena.slice(), &mut state.slice()[..model.state_bytes()])
+                .map_err(|e| format!("{}: {e}", case.name))?;
         session.reset_state();
         let run = |run: &Run| one(&mut session, run).map_err(|e| format!("{}: {e}", case.name));
         case.runs.iter().map(run).collect()

@@ -3,7 +3,9 @@
 //! Nothing of this crate reaches a device. The tests themselves are under `tests/`, the fuzz targets under
 //! `fuzz/` (a package of its own, for a nightly compiler).
 
+pub mod attack;
 pub mod cases;
 pub mod draw;
 pub mod host;
+pub mod mutate;
 pub mod oracle;

@@ -97,12 +97,19 @@ impl Region {
         start as usize..start as usize + len
     }
 
+    /// Where the region is in the arena. Nothing is at 0: an empty range amidst another counts as overlapping.
     fn in_arena(&self) -> Range<usize> {
-        if let Place::Arena(start) = self.place { Self::range(start, self.len) } else { 0..0 }
+        match self.place {
+            Place::Arena(start) if self.len > 0 => Self::range(start, self.len),
+            _ => 0..0,
+        }
     }
 
     fn in_state(&self) -> Range<usize> {
-        if let Place::State(start) = self.place { Self::range(start, self.len) } else { 0..0 }
+        match self.place {
+            Place::State(start) if self.len > 0 => Self::range(start, self.len),
+            _ => 0..0,
+        }
     }
 }
 
@@ -182,4 +189,20 @@ fn readable<'s>(
 
 fn writable<'s>(region: Region, arena: &'s mut [u8], state: &'s mut [u8]) -> &'s mut [u8] {
     if matches!(region.place, Place::State(_)) { state } else { arena }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_region_overlaps_nothing() {
+        let mut bytes = [1, 2, 3, 4];
+        let mut memory = Memory { arena: &mut bytes, state: &mut [], data: &[] };
+        let region = |start, len| Region { place: Place::Arena(start), len };
+        let scratch = region(1, 0);
+        let views = memory.views([region(0, 2), Region::EMPTY], [region(2, 2), Region::EMPTY], scratch);
+        let views = views.expect("the regions are apart");
+        assert_eq!((views.inputs[0], &*views.outputs[0], views.scratch.len()), (&[1, 2][..], &[3, 4][..], 0));
+    }
 }

@@ -47,7 +47,8 @@ impl Pair {
                 let w = if s.w == shapes[0].w { rows } else { s.w };
                 [s.n, s.h, w, s.c].map(|d| d as usize)
             };
-            let (a, b) = (Grid::from_i8(size(shapes[0]), &bytes[0]), Grid::from_i8(size(shapes[1]), &bytes[1]));
+            let (a, b) =
+                (Grid::from_i8(size(shapes[0]), &bytes[0]), Grid::from_i8(size(shapes[1]), &bytes[1]));
             vec![oracle(&a, &b).to_bytes()]
         });
         draft.may_repeat = shapes[0] == shapes[1] && quants[0] == quants[1];

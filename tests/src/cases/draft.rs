@@ -4,7 +4,9 @@ use super::{Case, Feature, Kind, Run};
 use crate::draw::{Draw, splitmix};
 use crate::oracle::{Factor, Grid};
 use dunlin::IsaKind;
-use dunlin::format::{DType, DataSection, NodeSpec, OwnedMetadata, Place, ProgramSpec, Scratch, Tensor, encode};
+use dunlin::format::{
+    DType, DataSection, NodeSpec, OwnedMetadata, Place, ProgramSpec, Scratch, Tensor, encode,
+};
 use dunlin::ops::Op;
 use dunlin::quant::{Clamp, QParams, Requant};
 use dunlin::shape::Shape;
@@ -164,7 +166,10 @@ impl Draft {
             (Feature::PersistentInPlace, layout.updates_state),
             (Feature::Constant, self.inputs.iter().any(|t| t.home == Home::Constant)),
             (Feature::ExtremeZeroPoint, operands().any(extreme)),
-            (Feature::OddAddress, spec.tensors.iter().any(|t| matches!(t.place, Place::Arena(at) if at % 2 == 1))),
+            (
+                Feature::OddAddress,
+                spec.tensors.iter().any(|t| matches!(t.place, Place::Arena(at) if at % 2 == 1)),
+            ),
             (Feature::Twin, layout.repeat),
         ];
         let mut features = self.features;
@@ -207,7 +212,12 @@ impl Draft {
                 }
                 let outputs = (self.oracle)(&values, rows);
                 for (bytes, output) in outputs.iter().zip(&self.outputs) {
-                    assert_eq!(bytes.len(), output.bytes(rows_of(output)), "{:?}: size of the oracle's output", self.op);
+                    assert_eq!(
+                        bytes.len(),
+                        output.bytes(rows_of(output)),
+                        "{:?}: size of the oracle's output",
+                        self.op
+                    );
                 }
                 if layout.updates_state {
                     state[0][..outputs[0].len()].copy_from_slice(&outputs[0]);
@@ -224,7 +234,8 @@ fn fill(operand: &Operand, len: usize, draw: &mut Draw<'_>) -> Vec<u8> {
         (_, Fill::Any) => draw.bytes(len).into_iter().map(|b| b as u8).collect(),
         (_, Fill::Positions(limit)) => {
             let mut seed = draw.range(0, i64::from(u32::MAX)) as u64;
-            let position = |word: u64| if word % 16 == 0 { (word >> 8) as u8 } else { (word >> 8) as u8 % limit };
+            let position =
+                |word: u64| if word % 16 == 0 { (word >> 8) as u8 } else { (word >> 8) as u8 % limit };
             (0..len).map(|_| position(splitmix(&mut seed))).collect()
         }
     }
@@ -251,7 +262,8 @@ struct Layout {
 impl Layout {
     fn draw(draft: &mut Draft, draw: &mut Draw<'_>) -> Self {
         let (first, output) = (draft.inputs[0].clone(), draft.outputs[0].clone());
-        let same_tensor = first.dtype == output.dtype && first.shape == output.shape && first.quant == output.quant;
+        let same_tensor =
+            first.dtype == output.dtype && first.shape == output.shape && first.quant == output.quant;
         let updates_state = draft.op.in_place() && same_tensor && draw.chance(40);
         let repeat = draft.may_repeat && !updates_state && draw.chance(60);
         let same_bytes = first.bytes(first.shape.w) == output.bytes(output.shape.w);
@@ -271,7 +283,15 @@ impl Layout {
             Home::Arena | Home::State => Vec::new(),
         });
         let constants = constants.collect();
-        Self { in_place, updates_state, repeat, bounded, bound: first.shape.w, odd: draw.chance(30), constants }
+        Self {
+            in_place,
+            updates_state,
+            repeat,
+            bounded,
+            bound: first.shape.w,
+            odd: draw.chance(30),
+            constants,
+        }
     }
 
     /// Whether an operand has bounded rows: all that have as many as input 0, but no constant.

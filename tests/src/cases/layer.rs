@@ -85,8 +85,11 @@ pub(super) fn window(draw: &mut Draw<'_>, [h, w]: [u32; 2], free: bool, may_dila
         let stride = draw.size(1, 3);
         let reach = (kernel - 1) * dilation;
         let most = if free && draw.chance(20) { reach + 4 } else { reach };
-        let (mut before, after) =
-            if free || dilation == 1 { (draw.size(0, most.min(6)), draw.size(0, most.min(6))) } else { (0, 0) };
+        let (mut before, after) = if free || dilation == 1 {
+            (draw.size(0, most.min(6)), draw.size(0, most.min(6)))
+        } else {
+            (0, 0)
+        };
         let missing = (reach + 1).saturating_sub(size + before + after);
         before += missing;
         [kernel, stride, dilation, before, after].map(|v| v as u16)
@@ -109,7 +112,8 @@ pub(super) fn geometry(w: &Window) -> crate::oracle::Geometry {
 
 /// What a window exercises.
 pub(super) fn window_features(w: &Window) -> Vec<Feature> {
-    let wide = |before: u16, after: u16, kernel: u16, dilation: u16| before.max(after) > (kernel - 1) * dilation;
+    let wide =
+        |before: u16, after: u16, kernel: u16, dilation: u16| before.max(after) > (kernel - 1) * dilation;
     let present = [
         (Feature::Dilated, w.dilation_h > 1 || w.dilation_w > 1),
         (Feature::Strided, w.stride_h > 1 || w.stride_w > 1),

@@ -16,7 +16,9 @@ pub(super) fn draft(draw: &mut Draw<'_>) -> Draft {
     let mut data = DataSection::new();
     let op = Op::Lut(Lut { table: data.push(&table) });
     let table: Vec<i64> = table.into_iter().map(i64::from).collect();
-    Draft::unary(op, Operand::int8(shape, input), Operand::int8(shape, output), move |x| oracle::lookup(&x, &table))
-        .with_data(data)
-        .by_rows()
+    Draft::unary(op, Operand::int8(shape, input), Operand::int8(shape, output), move |x| {
+        oracle::lookup(&x, &table)
+    })
+    .with_data(data)
+    .by_rows()
 }

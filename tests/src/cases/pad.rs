@@ -8,7 +8,8 @@ use dunlin::shape::Shape;
 
 pub(super) fn draft(draw: &mut Draw<'_>) -> Draft {
     let shape = Shape::new(draw.size(1, 2), draw.size(1, 4), draw.size(1, 4), draw.size(1, 5));
-    let mut border = || [0, 1, 2, 3].map(|axis| if axis == 0 { draw.size(0, 1) } else { draw.size(0, 3) } as u16);
+    let mut border =
+        || [0, 1, 2, 3].map(|axis| if axis == 0 { draw.size(0, 1) } else { draw.size(0, 3) } as u16);
     let (before, after) = (border(), border());
     let quant = quant(draw);
     let value = draw.pick(&[quant.zero_point as i8, i8::MIN, i8::MAX, 5]);

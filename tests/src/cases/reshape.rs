@@ -10,11 +10,14 @@ use dunlin::shape::Shape;
 pub(super) fn draft(draw: &mut Draw<'_>) -> Draft {
     let [a, b, c, d] = [draw.size(1, 4), draw.size(1, 4), draw.size(1, 4), draw.size(1, 4)];
     let shape = Shape::new(a, b, c, d);
-    let options = [shape, Shape::new(1, 1, 1, a * b * c * d), Shape::new(1, a * b, c, d), Shape::new(d, c, b, a)];
+    let options =
+        [shape, Shape::new(1, 1, 1, a * b * c * d), Shape::new(1, a * b, c, d), Shape::new(d, c, b, a)];
     let out = draw.pick(&options);
     let op = Op::Reshape(Reshape {});
     if draw.chance(20) {
-        return Draft::new(op, vec![Operand::real(shape)], vec![Operand::real(out)], |bytes, _| bytes.to_vec());
+        return Draft::new(op, vec![Operand::real(shape)], vec![Operand::real(out)], |bytes, _| {
+            bytes.to_vec()
+        });
     }
     let dtype = draw.pick(&[DType::I8, DType::U8]);
     let quant = if dtype == DType::I8 { quant(draw) } else { dunlin::quant::QParams::UNIT };

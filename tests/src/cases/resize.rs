@@ -48,8 +48,9 @@ pub(super) fn nearest(draw: &mut Draw<'_>) -> Draft {
 pub(super) fn bilinear(draw: &mut Draw<'_>) -> Draft {
     let Sizes { shape, h, w, align_corners, half_pixel } = Sizes::draw(draw);
     let quant = quant(draw);
-    let labels =
-        draw.chance(30).then_some(LabelScores { channels: shape.c as u16, zero_point: quant.zero_point as i8 });
+    let labels = draw
+        .chance(30)
+        .then_some(LabelScores { channels: shape.c as u16, zero_point: quant.zero_point as i8 });
     let out = shape.with_hw(h, w);
     let output = match labels {
         None => Operand::int8(out, quant),

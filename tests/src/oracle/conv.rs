@@ -80,7 +80,8 @@ pub fn transpose_conv2d(x: &Grid, g: &Geometry, layer: &Layer, size: [usize; 4])
                 for i in 0..inputs {
                     for ky in 0..g.kernel[0] {
                         for kx in 0..g.kernel[1] {
-                            let row = (y * g.stride[0] + ky).checked_sub(g.before[0]).filter(|&r| r < size[1]);
+                            let row =
+                                (y * g.stride[0] + ky).checked_sub(g.before[0]).filter(|&r| r < size[1]);
                             let column =
                                 (x_at * g.stride[1] + kx).checked_sub(g.before[1]).filter(|&c| c < size[2]);
                             let (Some(row), Some(column)) = (row, column) else { continue };
