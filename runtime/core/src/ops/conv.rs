@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 ///
 /// Input `[n, h, w, i]`, weights `[o, kernel_h, kernel_w, i]`, output `[n, h', w', o]`; with `labels`
 /// the output is u8 `[n, h', w', 1]`. Padding counts as the input's zero point. The parser limits the
-/// reduction so that the 32-bit sum cannot overflow: at most 65,792 products without a weight zero point.
+/// reduction so that the 32-bit sum cannot overflow: at most 65,793 products without a weight zero point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Conv2d {
