@@ -1,7 +1,6 @@
 //! Runs a file on the host, between guards.
 
 use crate::cases::{Case, Run};
-use dunlin::format::DType;
 use dunlin::{AlignedVec, Model, Session, SessionError, Storage};
 
 /// Bytes before and after each memory that a run must not touch.
@@ -9,8 +8,8 @@ const GUARD: usize = 64;
 /// What guards, and an arena before its first run, are filled with.
 const POISON: u8 = 0xa5;
 
-/// Tables for the models of this crate.
-pub type Tables = Storage<16, 32, 64>;
+/// Tables for the models of this crate, the golden one included.
+pub type Tables = Storage<32, 64, 96>;
 
 /// Memory for a session in the middle of guards, longer than the model asks for.
 pub struct Guarded {
@@ -90,9 +89,4 @@ pub fn check(case: &Case) -> Result<(), String> {
         "{} differs in run {run}:\n found    {:?}\n expected {:?}\n inputs   {:?}\n features {:?}",
         case.name, found[run], expected[run], case.runs[run].inputs, case.features
     ))
-}
-
-/// Bytes of one element, for runners that know only bytes.
-pub const fn element_size(dtype: DType) -> usize {
-    dtype.size() as usize
 }

@@ -6,6 +6,7 @@
 pub mod attack;
 pub mod cases;
 pub mod draw;
+pub mod golden;
 pub mod host;
 pub mod mutate;
 pub mod oracle;

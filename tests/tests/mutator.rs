@@ -7,6 +7,7 @@ use dunlin::ParseError;
 use dunlin::format::{Header, MAGIC};
 use dunlin_tests::attack::{Attacker, Verdict};
 use dunlin_tests::cases::{Case, Kind, seeded};
+use dunlin_tests::golden;
 use dunlin_tests::host::Tables;
 use dunlin_tests::mutate::Parts;
 use std::collections::BTreeMap;
@@ -21,11 +22,11 @@ const LONGEST: usize = 1200;
 /// Mutants of one file before the next is taken.
 const BLOCK: u64 = 1000;
 
-/// The valid files: small cases of every operator.
+/// The valid files: the golden model, which has every operator, and small cases of each.
 fn bases() -> Vec<Parts> {
     let small = |case: &&Case| case.model.len() <= LONGEST;
     let cases = seeded();
-    let mut bases = Vec::new();
+    let mut bases = vec![Parts::of(golden::model().as_slice())];
     for kind in Kind::ALL {
         bases.extend(cases.iter().filter(|c| c.kind == *kind).filter(small).take(6).map(|c| Parts::of(&c.model)));
     }
