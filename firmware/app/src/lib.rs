@@ -105,6 +105,9 @@ fn run_job<P: Platform, const NODES: usize, const TENSORS: usize, const IDS: usi
     }
     let split = model.arena_bytes().next_multiple_of(ALIGN).min(memory.len());
     let (arena, state) = memory.split_at_mut(split);
+    // No longer than needed: resetting it takes time for every byte.
+    let state_bytes = model.state_bytes().min(state.len());
+    let state = &mut state[..state_bytes];
     let mut session = Session::with_state(&model, arena, state).map_err(Failure::Session)?;
     session.reset_state();
     for run in 0..job.runs {
