@@ -1,0 +1,176 @@
+//! Every case and every model of the repository on every emulated board, against the host, byte for byte.
+//!
+//! What a board has no room for is counted and printed. Where nothing can be emulated these tests say so and count
+//! as left out; with `CI=true` or `DUNLIN_REQUIRE_BOARDS=1` that is a failure.
+
+use dunlin::{AlignedVec, Model, Session, Storage};
+use dunlin_emulator::board::{BOARDS, Board, MICROBIT};
+use dunlin_emulator::{Job, JobOutcome, Options, Report, Run, Stage, emulation_is_off, run};
+use dunlin_tests::cases::{self, seeded};
+use dunlin_tests::draw::Draw;
+use dunlin_tests::golden::{self, COUNTS};
+use dunlin_tests::host::{self, Tables};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Instruction set whose kernels each image is built with.
+const ISA: &str = "scalar";
+/// Least share of the cases, in percent, that a board of 16 kB of RAM and 128 kB for jobs can run.
+const LEAST_ON_MICROBIT: usize = 90;
+/// Limit of one start of QEMU. A model of some hundred million multiply-accumulates takes a minute or two.
+const TIME_LIMIT: Duration = Duration::from_secs(900);
+
+/// A job and what the host says of it: bytes of every output of every run.
+struct Expected {
+    job: Job,
+    outputs: Vec<Vec<Vec<u8>>>,
+}
+
+/// Whether the boards may be left out; says so if they are.
+fn left_out() -> bool {
+    let required = |name: &str| std::env::var(name).is_ok_and(|v| v == "1" || v == "true");
+    if !emulation_is_off() {
+        return false;
+    }
+    let notice = format!("LEFT OUT: {} emulated boards, DUNLIN_EMULATION is 0; see `cargo xtask setup`", BOARDS.len());
+    assert!(!required("CI") && !required("DUNLIN_REQUIRE_BOARDS"), "{notice}");
+    eprintln!("{notice}");
+    true
+}
+
+fn case_job(case: &cases::Case) -> Expected {
+    let runs = case.runs.iter().map(|r| Run { inputs: r.inputs.clone(), counts: r.counts.clone() }).collect();
+    let job = Job { name: case.name.clone(), model: case.model.clone(), runs };
+    Expected { job, outputs: host::expected(case) }
+}
+
+fn golden_job() -> Expected {
+    let model = std::fs::read(golden::folder(1).join("model.dun")).expect("the golden model");
+    let inputs: Vec<_> = (0..COUNTS.len()).map(golden::inputs).collect();
+    let runs = inputs.iter().zip(COUNTS).map(|(i, count)| Run { inputs: i.to_vec(), counts: vec![count] }).collect();
+    let file = AlignedVec::from_slice(&model);
+    let mut tables = Tables::new();
+    let outputs = golden::run(&Model::parse(file.as_slice(), &mut tables).expect("version 1"), &inputs);
+    Expected { job: Job { name: "golden/v1".into(), model, runs }, outputs: outputs.expect("memory enough") }
+}
+
+/// Compares the report of a board with what was expected; returns how many ran and what did not fit.
+fn compare(board: &Board, report: &Report, expected: &[Expected]) -> (usize, Vec<String>) {
+    assert_eq!(report.board, board.name);
+    assert_eq!(report.jobs.len(), expected.len(), "{}: outcomes", board.name);
+    let (mut ran, mut unfit) = (0, Vec::new());
+    for (outcome, Expected { job, outputs }) in report.jobs.iter().zip(expected) {
+        let name = format!("{} on {}", job.name, board.name);
+        assert_eq!(outcome.name, job.name);
+        match &outcome.outcome {
+            JobOutcome::Ran(result) => {
+                assert_eq!(result.isa, ISA, "{name}");
+                assert_eq!(result.runs.len(), outputs.len(), "{name}: runs");
+                for (run, (found, expected)) in result.runs.iter().zip(outputs).enumerate() {
+                    assert_eq!(&found.outputs, expected, "{name}, run {run}");
+                }
+                ran += 1;
+            }
+            JobOutcome::DoesNotFit { needed, available } => {
+                unfit.push(format!("{}: {needed} bytes of job, {available} there", job.name));
+            }
+            // Too small an arena is the board's limit; a refused file or input would be a defect.
+            JobOutcome::Failed(failure) if failure.stage == Stage::Session => {
+                unfit.push(format!("{}: {}", job.name, failure.text));
+            }
+            JobOutcome::Failed(failure) if failure.stage == Stage::Parse && failure.text.contains("Capacity") => {
+                unfit.push(format!("{}: {}", job.name, failure.text));
+            }
+            JobOutcome::Failed(failure) => panic!("{name}: {:?} {}", failure.stage, failure.text),
+        }
+    }
+    (ran, unfit)
+}
+
+fn emulate(board: &Board, expected: &[Expected]) -> (usize, Vec<String>) {
+    let jobs: Vec<Job> = expected.iter().map(|e| e.job.clone()).collect();
+    let options = Options { time_limit: TIME_LIMIT, ..Options::default() };
+    let report = run(board, &jobs, &options).unwrap_or_else(|e| panic!("{}: {e}", board.name));
+    let (ran, unfit) = compare(board, &report, expected);
+    println!(
+        "{} ({}): {ran} of {} ran on {ISA} in {:.1} s, peak stack {} B, {} do not fit",
+        board.name,
+        board.core,
+        expected.len(),
+        report.seconds,
+        report.peak_stack_bytes,
+        unfit.len()
+    );
+    unfit.iter().for_each(|line| println!("  does not fit: {line}"));
+    (ran, unfit)
+}
+
+#[test]
+fn every_case_runs_alike_on_every_board() {
+    if left_out() {
+        return;
+    }
+    let mut expected: Vec<Expected> = seeded().iter().map(case_job).collect();
+    expected.push(golden_job());
+    for board in &BOARDS {
+        let (ran, unfit) = emulate(board, &expected);
+        assert_eq!(ran + unfit.len(), expected.len());
+        if board.name == MICROBIT.name {
+            assert!(ran * 100 >= expected.len() * LEAST_ON_MICROBIT, "only {ran} cases ran on {}", board.name);
+        } else {
+            assert_eq!(ran, expected.len(), "{}: every case fits a board with megabytes", board.name);
+        }
+    }
+}
+
+/// Every `.dun` file under `folder`.
+fn model_files(folder: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
+    let mut files = Vec::new();
+    for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
+        if path.is_dir() {
+            files.extend(model_files(&path));
+        } else if path.extension().is_some_and(|e| e == "dun") {
+            files.push(path);
+        }
+    }
+    files.sort();
+    files
+}
+
+/// A model of the repository with drawn inputs, run on the host.
+fn model_job(path: &Path) -> Expected {
+    let model = std::fs::read(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    let file = AlignedVec::from_slice(&model);
+    let mut tables = Box::new(Storage::<1024, 2048, 4096>::new());
+    let parsed = Model::parse(file.as_slice(), &mut tables).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    let mut draw = Draw::seeded(7);
+    let inputs: Vec<Vec<u8>> =
+        parsed.inputs().map(|t| draw.bytes(t.bytes() as usize).into_iter().map(|b| b as u8).collect()).collect();
+    let (mut arena, mut state) = (AlignedVec::zeroed(parsed.arena_bytes()), AlignedVec::zeroed(parsed.state_bytes()));
+    let mut session = Session::with_state(&parsed, arena.as_mut_slice(), state.as_mut_slice()).expect("memory enough");
+    for (i, bytes) in inputs.iter().enumerate() {
+        session.input_bytes_mut(i).expect("an input").copy_from_slice(bytes);
+    }
+    session.run();
+    let outputs = (0..parsed.outputs().len()).map(|i| session.output_bytes(i).expect("an output").to_vec());
+    let outputs = vec![outputs.collect()];
+    let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    Expected { job: Job { name, model, runs: vec![Run { inputs, counts: Vec::new() }] }, outputs }
+}
+
+#[test]
+fn every_model_of_the_repository_runs_alike_on_every_board() {
+    if left_out() {
+        return;
+    }
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models");
+    let expected: Vec<Expected> = model_files(&folder).iter().map(|path| model_job(path)).collect();
+    println!("{} models under {}", expected.len(), folder.display());
+    for board in &BOARDS {
+        let (ran, unfit) = emulate(board, &expected);
+        assert_eq!(ran + unfit.len(), expected.len());
+        // The large boards hold every model; what the small one cannot hold was printed.
+        assert!(board.name == MICROBIT.name || unfit.is_empty(), "{}: {unfit:?}", board.name);
+    }
+}
