@@ -1,12 +1,13 @@
 //! Runs a [`Graph`] on burn tensors: training, float evaluation, observation and fake quantisation.
 //!
-//! Callers see NHWC. Inside, tensors are NCHW; a [`Tap`] sees them so and must treat every element alike, or
-//! take channels to be axis 1.
+//! Callers see NHWC. Inside, tensors are CNHW; a [`Tap`] sees them so and must treat every element alike, or
+//! take channels to be axis 0.
 
 use crate::graph::{Graph, NodeId, Param, ParamId, ValueId};
 use crate::ops::{Context, Data};
 use burn::module::{Module, Param as BurnParam, ParamId as BurnParamId};
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::Int;
+pub use burn::tensor::{Device, Tensor, TensorData};
 use rand_pcg::Pcg64;
 
 /// Parameters of a graph as a burn module: one rank-4 tensor per [`Param`], in the same order; vectors are
@@ -194,8 +195,8 @@ pub fn run(
         if found != expected {
             return Err(ExecError::InputShape { input: graph.value(*id).name.clone(), expected, found });
         }
-        let nchw = tensor.clone().permute([0, 3, 1, 2]);
-        values[id.0] = Some(Data::Float(tap.value(*id, nchw)));
+        let cnhw = tensor.clone().permute([3, 0, 1, 2]);
+        values[id.0] = Some(Data::Float(tap.value(*id, cnhw)));
     }
     let mut idle = Pcg64::new(0, 0);
     let (training, rng) = match mode {
@@ -235,8 +236,8 @@ pub fn run(
     let values = want
         .iter()
         .map(|v| match values[v.0].clone().expect("wanted values are kept") {
-            Data::Float(t) => Data::Float(t.permute([0, 2, 3, 1])),
-            Data::Int(t) => Data::Int(t.permute([0, 2, 3, 1])),
+            Data::Float(t) => Data::Float(t.permute([1, 2, 3, 0])),
+            Data::Int(t) => Data::Int(t.permute([1, 2, 3, 0])),
         })
         .collect();
     Ok(Run { values, statistics })

@@ -41,12 +41,7 @@ impl Net {
     ///
     /// # Errors
     /// See [`Graph::push`].
-    pub fn push(
-        &mut self,
-        name: &str,
-        op: impl Into<Op>,
-        inputs: &[ValueId],
-    ) -> Result<ValueId, GraphError> {
+    pub fn push(&mut self, name: &str, op: impl Into<Op>, inputs: &[ValueId]) -> Result<ValueId, GraphError> {
         Ok(self.graph.push(name, op, inputs)?[0])
     }
 
@@ -190,12 +185,7 @@ impl Net {
     ///
     /// # Errors
     /// `positions` that no pool gave, and see [`Graph::push`].
-    pub fn max_unpool(
-        &mut self,
-        name: &str,
-        x: ValueId,
-        positions: ValueId,
-    ) -> Result<ValueId, GraphError> {
+    pub fn max_unpool(&mut self, name: &str, x: ValueId, positions: ValueId) -> Result<ValueId, GraphError> {
         let pool = self.graph.producer(positions).map(|n| self.graph.node(n));
         let Some((Op::MaxPoolIndices(pool), source)) = pool.map(|n| (&n.op, n.inputs[0])) else {
             return Err(GraphError::Op {

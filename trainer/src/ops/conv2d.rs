@@ -54,31 +54,29 @@ impl Operator for Conv2d {
 
     fn forward(&self, _ctx: &mut Context<'_>, inputs: &[Data], params: &[Tensor<4>]) -> Vec<Data> {
         let x = inputs[0].float();
-        let [n, c, h, w] = x.dims();
+        let [c, n, h, w] = x.dims();
         let (oh, ow) = output_size(&self.window, h, w);
         let out = self.out_channels as usize;
         let columns = if self.window.is_pointwise() {
-            x.reshape([n, c, h * w])
+            x.reshape([c, n * h * w])
         } else {
-            Tensor::cat(
-                taps(x, &self.window, 0.0).into_iter().map(|t| t.reshape([n, c, oh * ow])).collect(),
-                1,
-            )
+            let taps = taps(x, &self.window, 0.0).into_iter();
+            Tensor::cat(taps.map(|t| t.reshape([c, n * oh * ow])).collect(), 0)
         };
         let k = self.window.taps() * c;
         // The product is slow where its number of rows is no multiple of the register block: pad with zeros.
         let rows = out.next_multiple_of(8);
-        let mut weight = params[0].clone().reshape([1, out, k]);
+        let mut weight = params[0].clone().reshape([out, k]);
         if rows != out {
             weight = weight.pad([(0, rows - out), (0, 0)], PadMode::Constant(0.0));
         }
-        let mut y = weight.expand([n, rows, k]).matmul(columns);
+        let mut y = weight.matmul(columns);
         if rows != out {
-            y = y.slice(s![.., 0..out, ..]);
+            y = y.slice(s![0..out, ..]);
         }
-        let mut y = y.reshape([n, out, oh, ow]);
+        let mut y = y.reshape([out, n, oh, ow]);
         if self.bias {
-            y = y + params[1].clone().reshape([1, out, 1, 1]);
+            y = y + params[1].clone().reshape([out, 1, 1, 1]);
         }
         vec![Data::Float(self.fused.apply(y))]
     }
@@ -91,7 +89,7 @@ pub(super) fn output_size(window: &Window, h: usize, w: usize) -> (usize, usize)
     (oh as usize, ow as usize)
 }
 
-/// Pads height and width of an NCHW tensor with `value`.
+/// Pads height and width of a CNHW tensor with `value`.
 pub(super) fn pad_hw(x: Tensor<4>, pad: Pad, value: f32) -> Tensor<4> {
     if pad.is_none() {
         return x;
@@ -101,7 +99,7 @@ pub(super) fn pad_hw(x: Tensor<4>, pad: Pad, value: f32) -> Tensor<4> {
     x.pad([rows, cols], PadMode::Constant(value))
 }
 
-/// For each tap of the window, row-major, the input that it reads at every output position, NCHW.
+/// For each tap of the window, row-major, the input that it reads at every output position, CNHW.
 pub(super) fn taps(x: Tensor<4>, window: &Window, pad_value: f32) -> Vec<Tensor<4>> {
     let [_, _, h, w] = x.dims();
     let (oh, ow) = output_size(window, h, w);

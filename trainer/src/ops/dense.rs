@@ -46,13 +46,12 @@ impl Operator for Dense {
 
     fn forward(&self, _ctx: &mut Context<'_>, inputs: &[Data], params: &[Tensor<4>]) -> Vec<Data> {
         let x = inputs[0].float();
-        let [n, c, h, w] = x.dims();
+        let [c, n, h, w] = x.dims();
         let out = self.out_features as usize;
-        let rows = x.permute([0, 2, 3, 1]).reshape([n * h * w, c]);
-        let y = rows.matmul(params[0].clone().reshape([out, c]).transpose());
-        let mut y = y.reshape([n, h, w, out]).permute([0, 3, 1, 2]);
+        let y = params[0].clone().reshape([out, c]).matmul(x.reshape([c, n * h * w]));
+        let mut y = y.reshape([out, n, h, w]);
         if self.bias {
-            y = y + params[1].clone().reshape([1, out, 1, 1]);
+            y = y + params[1].clone().reshape([out, 1, 1, 1]);
         }
         vec![Data::Float(self.fused.apply(y))]
     }

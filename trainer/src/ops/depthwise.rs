@@ -27,11 +27,10 @@ impl Operator for DepthwiseConv2d {
 
     fn infer(&self, inputs: &[Shape]) -> Result<Vec<Shape>, OpError> {
         let x = one(inputs)?;
-        let c = x
-            .c
-            .checked_mul(self.multiplier)
-            .filter(|c| *c > 0)
-            .ok_or_else(|| OpError::Attribute(format!("multiplier {} is out of range", self.multiplier)))?;
+        let c =
+            x.c.checked_mul(self.multiplier).filter(|c| *c > 0).ok_or_else(|| {
+                OpError::Attribute(format!("multiplier {} is out of range", self.multiplier))
+            })?;
         Ok(vec![windowed(&self.window, x, c)?])
     }
 
@@ -57,10 +56,10 @@ impl Operator for DepthwiseConv2d {
 
     fn forward(&self, _ctx: &mut Context<'_>, inputs: &[Data], params: &[Tensor<4>]) -> Vec<Data> {
         let mut x = inputs[0].float();
-        let [n, c, h, w] = x.dims();
+        let [c, n, h, w] = x.dims();
         let m = self.multiplier as usize;
         if m > 1 {
-            x = x.reshape([n, c, 1, h, w]).expand([n, c, m, h, w]).reshape([n, c * m, h, w]);
+            x = x.reshape([c, 1, n, h, w]).expand([c, m, n, h, w]).reshape([c * m, n, h, w]);
         }
         let out = c * m;
         let kw = usize::from(self.window.kernel_w);
@@ -70,11 +69,11 @@ impl Operator for DepthwiseConv2d {
             .map(|(i, tap)| {
                 let (ky, kx) = (i / kw, i % kw);
                 let filter = params[0].clone().slice(s![0..1, ky..ky + 1, kx..kx + 1, ..]);
-                tap * filter.reshape([1, out, 1, 1])
+                tap * filter.reshape([out, 1, 1, 1])
             })
             .reduce(|a, b| a + b)
             .expect("a window has at least one tap");
-        let y = if self.bias { y + params[1].clone().reshape([1, out, 1, 1]) } else { y };
+        let y = if self.bias { y + params[1].clone().reshape([out, 1, 1, 1]) } else { y };
         vec![Data::Float(self.fused.apply(y))]
     }
 }

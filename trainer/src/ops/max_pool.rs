@@ -27,7 +27,9 @@ fn check(window: &Window) -> Result<(), OpError> {
     }
     let p = window.pad;
     if p.top.max(p.bottom) >= window.kernel_h || p.left.max(p.right) >= window.kernel_w {
-        return Err(OpError::Attribute("padding as large as the window leaves windows without a pixel".into()));
+        return Err(OpError::Attribute(
+            "padding as large as the window leaves windows without a pixel".into(),
+        ));
     }
     Ok(())
 }

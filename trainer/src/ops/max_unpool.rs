@@ -50,17 +50,17 @@ impl Operator for MaxUnpool {
     fn forward(&self, _ctx: &mut Context<'_>, inputs: &[Data], _params: &[Tensor<4>]) -> Vec<Data> {
         let x = inputs[0].float();
         let positions = inputs[1].int();
-        let [n, c, h, w] = x.dims();
+        let [c, n, h, w] = x.dims();
         let (oh, ow) = (self.out_h as usize, self.out_w as usize);
         let kw = i64::from(self.window.kernel_w);
         let (row0, col0) = origins(&self.window, self.window.pad, h, w, &positions.device());
         let rows = positions.clone().div_scalar(kw) + row0;
         let cols = positions.remainder_scalar(kw) + col0;
-        let plane = (rows.mul_scalar(ow as i64) + cols).reshape([n, c, h * w]);
+        let plane = (rows.mul_scalar(ow as i64) + cols).reshape([c, n, h * w]);
         let plane = Tensor::from_inner(plane);
         let plane = if x.is_autodiff() { plane } else { plane.without_autodiff() };
-        let zeros = Tensor::<3>::zeros([n, c, oh * ow], &x.device());
-        let y = zeros.scatter(2, plane, x.reshape([n, c, h * w]), IndexingUpdateOp::Add);
-        vec![Data::Float(y.reshape([n, c, oh, ow]))]
+        let zeros = Tensor::<3>::zeros([c, n, oh * ow], &x.device());
+        let y = zeros.scatter(2, plane, x.reshape([c, n, h * w]), IndexingUpdateOp::Add);
+        vec![Data::Float(y.reshape([c, n, oh, ow]))]
     }
 }

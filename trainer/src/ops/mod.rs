@@ -1,8 +1,9 @@
 //! The operators of the float graph: one file each, and [`Op`], the list of all.
 //!
 //! A file holds the attributes, shape inference, parameters, multiply-accumulates and the float forward
-//! pass on burn tensors. Shapes are NHWC everywhere; tensors inside [`Operator::forward`] are NCHW, which is
-//! the executor's private layout.
+//! pass on burn tensors. Shapes are NHWC everywhere; tensors inside [`Operator::forward`] are CNHW, the
+//! executor's private layout: a convolution is then one product of matrices over the whole batch, and batch
+//! normalisation works on contiguous rows.
 
 mod activation;
 mod add;
@@ -121,7 +122,7 @@ pub struct ParamSpec {
     pub trainable: bool,
 }
 
-/// A run-time value, NCHW.
+/// A run-time value, CNHW.
 #[derive(Clone, Debug)]
 pub enum Data {
     /// Activations.

@@ -27,9 +27,9 @@ impl Operator for Reshape {
 
     fn forward(&self, _ctx: &mut Context<'_>, inputs: &[Data], _params: &[Tensor<4>]) -> Vec<Data> {
         let x = inputs[0].float();
-        let n = x.dims()[0];
+        let n = x.dims()[1];
         let s = self.shape;
-        let nhwc = x.permute([0, 2, 3, 1]).reshape([n, s.h as usize, s.w as usize, s.c as usize]);
-        vec![Data::Float(nhwc.permute([0, 3, 1, 2]))]
+        let nhwc = x.permute([1, 2, 3, 0]).reshape([n, s.h as usize, s.w as usize, s.c as usize]);
+        vec![Data::Float(nhwc.permute([3, 0, 1, 2]))]
     }
 }

@@ -90,11 +90,11 @@ impl Operator for Resize {
     fn forward(&self, _ctx: &mut Context<'_>, inputs: &[Data], _params: &[Tensor<4>]) -> Vec<Data> {
         let x = inputs[0].float();
         let device = x.device();
-        let [n, c, h, w] = x.dims();
+        let [c, n, h, w] = x.dims();
         let (oh, ow) = (self.out_h as usize, self.out_w as usize);
         let y = x.reshape([n * c * h, w]).matmul(self.matrix(w, self.out_w, &device));
         let y = y.reshape([n * c, h, ow]).swap_dims(1, 2).reshape([n * c * ow, h]);
         let y = y.matmul(self.matrix(h, self.out_h, &device));
-        vec![Data::Float(y.reshape([n, c, ow, oh]).swap_dims(2, 3))]
+        vec![Data::Float(y.reshape([c, n, ow, oh]).swap_dims(2, 3))]
     }
 }

@@ -36,6 +36,6 @@ impl Operator for Slice {
     fn forward(&self, _ctx: &mut Context<'_>, inputs: &[Data], _params: &[Tensor<4>]) -> Vec<Data> {
         let [y, x, c] = self.begin.map(|v| v as usize);
         let [h, w, d] = self.size.map(|v| v as usize);
-        vec![Data::Float(inputs[0].float().slice(s![.., c..c + d, y..y + h, x..x + w]))]
+        vec![Data::Float(inputs[0].float().slice(s![c..c + d, .., y..y + h, x..x + w]))]
     }
 }

@@ -23,6 +23,6 @@ impl Operator for Softmax {
 
     fn forward(&self, _ctx: &mut Context<'_>, inputs: &[Data], _params: &[Tensor<4>]) -> Vec<Data> {
         let x = inputs[0].float().mul_scalar(self.beta);
-        vec![Data::Float(burn::tensor::activation::softmax(x, 1))]
+        vec![Data::Float(burn::tensor::activation::softmax(x, 0))]
     }
 }

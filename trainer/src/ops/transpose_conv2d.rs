@@ -71,7 +71,7 @@ impl Operator for TransposeConv2d {
 
     fn forward(&self, _ctx: &mut Context<'_>, inputs: &[Data], params: &[Tensor<4>]) -> Vec<Data> {
         let x = inputs[0].float();
-        let [n, c, h, w] = x.dims();
+        let [c, n, h, w] = x.dims();
         let v = &self.window;
         let out = self.out_channels as usize;
         let (kh, kw) = (usize::from(v.kernel_h), usize::from(v.kernel_w));
@@ -81,15 +81,15 @@ impl Operator for TransposeConv2d {
         let (my, mx) = (kh.div_ceil(sh), kw.div_ceil(sw));
         let weight = params[0].clone().permute([0, 3, 1, 2]);
         let weight = weight.pad([(0, my * sh - kh), (0, mx * sw - kw)], PadMode::Constant(0.0));
-        let pixels = x.reshape([n, c, h * w]);
+        let pixels = x.reshape([c, n * h * w]);
         let mut sum: Option<Tensor<4>> = None;
         for by in 0..my {
             for bx in 0..mx {
                 let block = weight.clone().slice(s![.., .., by * sh..(by + 1) * sh, bx * sw..(bx + 1) * sw]);
-                let block = block.permute([0, 2, 3, 1]).reshape([1, out * sh * sw, c]);
-                let y = block.expand([n, out * sh * sw, c]).matmul(pixels.clone());
-                let y = y.reshape([n, out, sh, sw, h, w]).permute([0, 1, 4, 2, 5, 3]);
-                let y = y.reshape([n, out, h * sh, w * sw]);
+                let block = block.permute([0, 2, 3, 1]).reshape([out * sh * sw, c]);
+                let y = block.matmul(pixels.clone());
+                let y = y.reshape([out, sh, sw, n, h, w]).permute([0, 3, 4, 1, 5, 2]);
+                let y = y.reshape([out, n, h * sh, w * sw]);
                 let rows = (by * sh, (my - 1 - by) * sh);
                 let cols = (bx * sw, (mx - 1 - bx) * sw);
                 let y = if my * mx > 1 { y.pad([rows, cols], PadMode::Constant(0.0)) } else { y };
@@ -105,7 +105,7 @@ impl Operator for TransposeConv2d {
         let ow = (w - 1) * sw + kw - left - usize::from(v.pad.right);
         let mut y = full.slice(s![.., .., top..top + oh, left..left + ow]);
         if self.bias {
-            y = y + params[1].clone().reshape([1, out, 1, 1]);
+            y = y + params[1].clone().reshape([out, 1, 1, 1]);
         }
         vec![Data::Float(self.fused.apply(y))]
     }

@@ -34,8 +34,7 @@ pub fn cross_entropy(logits: Tensor<4>, targets: &Targets, total: f64, smoothing
     let rows = n * h * w;
     let device = logits.device();
     let log_p = activation::log_softmax(logits.reshape([rows, c]), 1);
-    let labels =
-        Tensor::<2, Int>::from_data(TensorData::new(targets.labels.clone(), [rows, 1]), &device);
+    let labels = Tensor::<2, Int>::from_data(TensorData::new(targets.labels.clone(), [rows, 1]), &device);
     let weights = Tensor::<2>::from_data(TensorData::new(targets.weights.clone(), [rows, 1]), &device);
     let right = log_p.clone().gather(1, labels);
     let score = if smoothing > 0.0 {

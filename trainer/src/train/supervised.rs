@@ -348,9 +348,7 @@ impl<'a> Trainer<'a> {
                 .into_iter()
                 .zip(&parts)
                 .map(|((input, targets), part)| {
-                    scope.spawn(move || {
-                        single_threaded(|| this.share(epoch, part, input, &targets, total))
-                    })
+                    scope.spawn(move || single_threaded(|| this.share(epoch, part, input, &targets, total)))
                 })
                 .collect();
             handles.into_iter().map(|h| h.join().expect("the executor does not panic")).collect()
@@ -426,8 +424,7 @@ impl<'a> Trainer<'a> {
                     .reduce(|a, b| a + b)
                     .expect("there is a share");
                 let dims = old.dims();
-                old.mul_scalar(1.0 - STATISTICS_MOMENTUM)
-                    + new.reshape(dims).mul_scalar(STATISTICS_MOMENTUM)
+                old.mul_scalar(1.0 - STATISTICS_MOMENTUM) + new.reshape(dims).mul_scalar(STATISTICS_MOMENTUM)
             };
             let mean = blend(mean_id, &|s| s.mean.clone());
             let variance = blend(variance_id, &|s| s.variance.clone());
@@ -497,10 +494,13 @@ impl<'a> Trainer<'a> {
     /// Drops lines of epochs that this run will do again.
     fn trim_history(&self) -> Result<(), TrainError> {
         let path = self.options.out.join("history.jsonl");
-        let old = if self.options.resume { std::fs::read_to_string(&path).unwrap_or_default() } else { String::new() };
-        let done = |line: &&str| {
-            serde_json::from_str::<History>(line).is_ok_and(|h| h.epoch <= self.progress.epoch)
+        let old = if self.options.resume {
+            std::fs::read_to_string(&path).unwrap_or_default()
+        } else {
+            String::new()
         };
+        let done =
+            |line: &&str| serde_json::from_str::<History>(line).is_ok_and(|h| h.epoch <= self.progress.epoch);
         let kept: String = old.lines().filter(done).map(|l| format!("{l}\n")).collect();
         Ok(write_atomically(&path, kept.as_bytes())?)
     }

@@ -28,7 +28,7 @@ pub fn recipe() -> Recipe {
     Recipe {
         model: "digits".into(),
         seed: 1,
-        epochs: 25,
+        epochs: 15,
         batch: 64,
         threads: 2,
         optimiser: Optimiser::AdamW { rate: 4e-3, decay: 1e-2 },

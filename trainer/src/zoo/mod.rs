@@ -54,7 +54,8 @@ pub fn data(name: &str, root: Option<&Path>) -> Option<Result<Split, DataError>>
         ("digits", Some(root)) => idx::digits(&inside(root, "mnist")),
         ("digits", None) => Err(DataError::Missing {
             path: "mnist".into(),
-            expected: "the digits need MNIST's IDX files: name their folder with --data or DUNLIN_DATA".into(),
+            expected: "the digits need MNIST's IDX files: name their folder with --data or DUNLIN_DATA"
+                .into(),
         }),
         (_, Some(root)) => folders::read(&inside(root, "camvid"), h, w),
         (_, None) => Ok(scenes::generate(seed, h, w, 367, 101)),

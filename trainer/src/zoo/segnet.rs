@@ -62,7 +62,7 @@ pub fn recipe() -> Recipe {
     Recipe {
         model: "segnet".into(),
         seed: 1,
-        epochs: 150,
+        epochs: 110,
         batch: 8,
         threads: 2,
         optimiser: Optimiser::AdamW { rate: 3e-3, decay: 1e-2 },
