@@ -16,7 +16,7 @@ usage: cargo xtask COMMAND
   setup                    install what is missing: cross compilers, QEMU
   demo [ARGUMENTS]         set up, train a small model, run it and the committed ones on emulated boards
   test [ARGUMENTS]         set up, build the firmware, run every test; arguments go to `cargo test`
-  lint                     rustfmt, clippy, rustdoc, import rules, source rules
+  lint [--rules]           rustfmt, clippy, rustdoc, import rules, source rules; with --rules only the last two
   size                     code flash of each board's image, without a model
   golden                   write the golden files anew
   firmware [--board B]     build the images; prints the path of each as the only output
@@ -33,6 +33,7 @@ fn main() -> ExitCode {
         ["demo", rest @ ..] => tasks::demo(rest),
         ["test", rest @ ..] => tasks::test(rest),
         ["lint"] => lint::lint(),
+        ["lint", "--rules"] => lint::rules(),
         ["size"] => tasks::size(),
         ["golden"] => tasks::golden(),
         ["firmware"] => firmware::print(None),

@@ -57,9 +57,15 @@ pub(crate) fn test(arguments: &[&str]) -> Result<(), String> {
         match setup.can(purpose) {
             Ok(toolchain) => {
                 steps.run(&format!("runtime on {target} ({})", toolchain.name()), || {
-                    let mut command = Cross::new(toolchain).cargo("test", target);
-                    command.args(["--package", "dunlin-core", "--features", "encode,std"]);
-                    call(command.current_dir(paths::root()))
+                    // The runtime's own tests, and every case of one operator against the oracle.
+                    let tests: [&[&str]; 2] = [
+                        &["--package", "dunlin-core", "--features", "encode,std", "--lib"],
+                        &["--package", "dunlin-tests", "--test", "cases"],
+                    ];
+                    tests.iter().try_for_each(|arguments| {
+                        let mut command = Cross::new(toolchain).cargo("test", target);
+                        call(command.args(*arguments).current_dir(paths::root()))
+                    })
                 });
             }
             Err(reason) => steps.left_out(purpose, &reason),
