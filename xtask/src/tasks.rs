@@ -93,5 +93,5 @@ pub(crate) fn size() -> Result<(), String> {
 }
 
 pub(crate) fn golden() -> Result<(), String> {
-    call(host_cargo().args(["run", "--package", "dunlin-tests", "--bin", "golden"]))
+    call(host_cargo().args(["run", "--package", "dunlin-tests", "--bin", "golden", "--", "--overwrite"]))
 }
