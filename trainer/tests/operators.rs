@@ -151,9 +151,16 @@ fn depthwise_convolutions_equal_the_definition() {
 #[test]
 fn transpose_convolutions_equal_the_definition() {
     let s = Shape::image(4, 3, 2);
-    for (kernel, stride, pad) in [(4, 2, Pad::all(1)), (3, 2, Pad::NONE), (5, 2, Pad { top: 1, bottom: 2, left: 0, right: 1 }), (3, 1, Pad::all(1)), (16, 8, Pad::all(4))] {
+    for (kernel, stride, pad) in [
+        (4, 2, Pad::all(1)),
+        (3, 2, Pad::NONE),
+        (5, 2, Pad { top: 1, bottom: 2, left: 0, right: 1 }),
+        (3, 1, Pad::all(1)),
+        (16, 8, Pad::all(4)),
+    ] {
         let window = Window::square(kernel, stride).padded(pad);
-        let op = TransposeConv2d { out_channels: 3, window, bias: true, bilinear: false, fused: Activation::None };
+        let op =
+            TransposeConv2d { out_channels: 3, window, bias: true, bilinear: false, fused: Activation::None };
         let graph = single(op, &[s]);
         let y = graph.shape(graph.outputs[0]);
         let x = random(3, 2 * s.elements());
@@ -195,7 +202,13 @@ fn bilinear_upsampling_keeps_a_constant_inside() {
     }
 }
 
-fn pool_reference(x: &[f32], s: Shape, y: Shape, v: &Window, c_last: impl Fn(&[(usize, f32)]) -> f32) -> Vec<f32> {
+fn pool_reference(
+    x: &[f32],
+    s: Shape,
+    y: Shape,
+    v: &Window,
+    c_last: impl Fn(&[(usize, f32)]) -> f32,
+) -> Vec<f32> {
     each(2, y, |n, oy, ox, c| {
         let mut seen = Vec::new();
         for ky in 0..i64::from(v.kernel_h) {
@@ -215,7 +228,9 @@ fn pool_reference(x: &[f32], s: Shape, y: Shape, v: &Window, c_last: impl Fn(&[(
 fn pools_ignore_the_padding() {
     let s = Shape::image(7, 5, 3);
     let x: Vec<f32> = random(4, 2 * s.elements()).iter().map(|v| v - 2.0).collect();
-    for (kernel, stride, padding) in [(2, 2, Padding::Same), (3, 2, Padding::Same), (3, 1, Padding::Same), (2, 1, Padding::Valid)] {
+    for (kernel, stride, padding) in
+        [(2, 2, Padding::Same), (3, 2, Padding::Same), (3, 1, Padding::Same), (2, 1, Padding::Valid)]
+    {
         let window = Window::square(kernel, stride).resolve(padding, 7, 5).unwrap();
         let graph = single(MaxPool { window }, &[s]);
         let y = graph.shape(graph.outputs[0]);
@@ -245,7 +260,8 @@ fn pooling_positions_are_the_first_maximum_and_drive_the_unpool() {
         let run = |g: &Graph, want: &[ValueId]| {
             exec::run(g, &weights, &[input.clone()], want, Mode::Evaluate, &mut NoTap).unwrap()
         };
-        let found: Vec<i64> = run(&graph, &graph.outputs[1..]).int().into_data().convert::<i64>().try_into_vec().unwrap();
+        let found: Vec<i64> =
+            run(&graph, &graph.outputs[1..]).int().into_data().convert::<i64>().try_into_vec().unwrap();
         let y = graph.shape(graph.outputs[0]);
         let first = |seen: &[(usize, f32)]| {
             let mut best = seen[0];
@@ -265,7 +281,9 @@ fn pooling_positions_are_the_first_maximum_and_drive_the_unpool() {
         let back: Vec<f32> = run(&graph, &[restored]).float().into_data().try_into_vec().unwrap();
         let mut kept = vec![0.0; x.len()];
         for n in 0..2 {
-            for (oy, ox, c) in (0..y.h as usize).flat_map(|oy| (0..y.w as usize).flat_map(move |ox| (0..2).map(move |c| (oy, ox, c)))) {
+            for (oy, ox, c) in (0..y.h as usize)
+                .flat_map(|oy| (0..y.w as usize).flat_map(move |ox| (0..2).map(move |c| (oy, ox, c))))
+            {
                 let p = expected[((n * y.h as usize + oy) * y.w as usize + ox) * 2 + c] as usize;
                 let (iy, ix) = (2 * oy + p / 2, 2 * ox + p % 2);
                 let i = ((n * 5 + iy) * 7 + ix) * 2 + c;
@@ -293,8 +311,8 @@ fn resizes_follow_the_coordinate_rules() {
                 };
                 let expected = each(2, Shape::image(out_h, out_w, 2), |n, y, xx, c| {
                     let (fy, fx) = (source(y, s.h, out_h), source(xx, s.w, out_w));
-                    let read = |y: f64, x: f64| {
-                        at(&x_of(&x), s, n, y.clamp(0.0, 3.0) as i64, x.clamp(0.0, 4.0) as i64, c)
+                    let read = |y: f64, col: f64| {
+                        at(&x, s, n, y.clamp(0.0, 3.0) as i64, col.clamp(0.0, 4.0) as i64, c)
                     };
                     match mode {
                         ResizeMode::Nearest if align_corners => read(fy.round(), fx.round()),
@@ -310,10 +328,6 @@ fn resizes_follow_the_coordinate_rules() {
             }
         }
     }
-}
-
-fn x_of(x: &[f32]) -> Vec<f32> {
-    x.to_vec()
 }
 
 #[test]
@@ -350,7 +364,13 @@ fn simple_operators_equal_the_definition() {
     let (w, bias) = (&dense.params[0].data, &dense.params[1].data);
     let expected: Vec<f32> = a
         .chunks(5)
-        .flat_map(|p| (0..3).map(|o| (bias[o] + p.iter().zip(&w[o * 5..]).map(|(x, w)| x * w).sum::<f32>()).clamp(0.0, 6.0)).collect::<Vec<_>>())
+        .flat_map(|p| {
+            (0..3)
+                .map(|o| {
+                    (bias[o] + p.iter().zip(&w[o * 5..]).map(|(x, w)| x * w).sum::<f32>()).clamp(0.0, 6.0)
+                })
+                .collect::<Vec<_>>()
+        })
         .collect();
     assert_close(&forward(&dense, &both[..1]), &expected);
 }
@@ -409,7 +429,8 @@ fn batch_normalisation_uses_batch_or_running_statistics() {
     let weights = Weights::from_graph(&graph, &device);
     let mut rng = Pcg64::seed_from_u64(0);
     let input = tensor(&x, 2, s, &device);
-    let run = exec::run(&graph, &weights, &[input], &graph.outputs, Mode::Train(&mut rng), &mut NoTap).unwrap();
+    let run =
+        exec::run(&graph, &weights, &[input], &graph.outputs, Mode::Train(&mut rng), &mut NoTap).unwrap();
     let of = |c: usize| x.iter().skip(c).step_by(2).copied().collect::<Vec<f32>>();
     let mean = [0, 1].map(|c| of(c).iter().sum::<f32>() / 12.0);
     let var = [0, 1].map(|c| of(c).iter().map(|v| (v - mean[c]).powi(2)).sum::<f32>() / 12.0);
@@ -458,17 +479,25 @@ fn gradients_agree_with_finite_differences() {
         check_gradient(&single(depthwise, &[s]), &x);
     }
     let window = Window::square(3, 2).padded(Pad::all(1));
-    let up = TransposeConv2d { out_channels: 3, window, bias: true, bilinear: false, fused: Activation::None };
+    let up =
+        TransposeConv2d { out_channels: 3, window, bias: true, bilinear: false, fused: Activation::None };
     check_gradient(&single(up, &[s]), &x);
     let window = Window::square(3, 2).resolve(Padding::Same, 5, 4).unwrap();
     check_gradient(&single(AvgPool { window }, &[s]), &x);
-    let resize = Resize { mode: ResizeMode::Bilinear, half_pixel_centers: true, align_corners: false, out_h: 7, out_w: 9 };
+    let resize = Resize {
+        mode: ResizeMode::Bilinear,
+        half_pixel_centers: true,
+        align_corners: false,
+        out_h: 7,
+        out_w: 9,
+    };
     check_gradient(&single(resize, &[s]), &x);
 
     let window = Window::square(2, 2).resolve(Padding::Same, 5, 4).unwrap();
     let mut graph = single(MaxPoolIndices { window }, &[s]);
     let [values, positions] = [graph.outputs[0], graph.outputs[1]];
-    let unpool = graph.push("unpool", MaxUnpool { window, out_h: 5, out_w: 4 }, &[values, positions]).unwrap()[0];
+    let unpool =
+        graph.push("unpool", MaxUnpool { window, out_h: 5, out_w: 4 }, &[values, positions]).unwrap()[0];
     graph.outputs = vec![unpool];
     check_gradient(&graph, &x);
 }

@@ -7,7 +7,7 @@
 use crate::data::augment::Augment;
 use crate::graph::{Graph, GraphError, ValueId};
 use crate::net::Net;
-use crate::ops::{Add, ArgMax};
+use crate::ops::{Add, ArgMax, Resize, ResizeMode};
 use crate::train::{ClassWeights, Optimiser, Recipe, Schedule};
 use dunlin::shape::{Shape, Window};
 
@@ -29,14 +29,6 @@ impl Stride {
             Stride::S32 => "fcn32s",
             Stride::S16 => "fcn16s",
             Stride::S8 => "fcn8s",
-        }
-    }
-
-    fn factor(self) -> u16 {
-        match self {
-            Stride::S32 => 32,
-            Stride::S16 => 16,
-            Stride::S8 => 8,
         }
     }
 }
@@ -78,7 +70,20 @@ pub fn graph(stride: Stride, h: u32, w: u32, classes: u32) -> Result<Graph, Grap
         let skip = n.conv(&format!("score{name}"), *features, classes, k1)?;
         score = n.push(&format!("fuse{name}"), Add::default(), &[up, skip])?;
     }
-    let x = n.upsample("up", score, stride.factor(), (h, w))?;
+    // A transpose convolution learns the last upsampling where its kernel, which grows with the square of the
+    // stride, still fits the flash; otherwise it is the fixed bilinear one of the paper.
+    let x = if stride == Stride::S8 {
+        n.upsample("up", score, 8, (h, w))?
+    } else {
+        let resize = Resize {
+            mode: ResizeMode::Bilinear,
+            half_pixel_centers: true,
+            align_corners: false,
+            out_h: h,
+            out_w: w,
+        };
+        n.push("up", resize, &[score])?
+    };
     let x = n.push("label", ArgMax, &[x])?;
     n.finish(x)
 }
@@ -88,7 +93,7 @@ pub fn recipe(stride: Stride) -> Recipe {
     Recipe {
         model: stride.model().into(),
         seed: 1,
-        epochs: 120,
+        epochs: 70,
         batch: 8,
         threads: 2,
         optimiser: Optimiser::AdamW { rate: 3e-3, decay: 1e-2 },
