@@ -12,7 +12,7 @@ use dunlin_emulator::board::BOARDS;
 
 use crate::cross::{Cross, host_cargo};
 use crate::setup::{DISTRIBUTION_CLIPPY, Setup, Toolchain};
-use crate::steps::{Steps, call};
+use crate::steps::{Steps, call, show};
 use crate::{firmware, paths};
 
 /// Folders whose Rust sources are checked, relative to the checkout.
@@ -21,6 +21,10 @@ const SOURCES: [&str; 7] = ["runtime", "trainer", "models", "tests", "emulator",
 pub(crate) fn lint() -> Result<(), String> {
     let mut steps = Steps::new();
     steps.run("rules of this repository", rules);
+    if let Err(reason) = components() {
+        steps.run("rustfmt and clippy", || Err(reason));
+        return steps.finish();
+    }
     steps.run("rustfmt", || call(host_cargo().args(["fmt", "--all", "--check"])));
     steps.run("rustfmt, firmware", || {
         call(host_cargo().args(["fmt", "--all", "--check"]).current_dir(paths::root().join("firmware")))
@@ -44,6 +48,21 @@ pub(crate) fn lint() -> Result<(), String> {
     });
     oldest_compiler(&mut steps);
     steps.finish()
+}
+
+/// Installs rustfmt and clippy where they are missing.
+fn components() -> Result<(), String> {
+    let found = |tool: &str| {
+        let output = host_cargo().args([tool, "--version"]).output();
+        output.is_ok_and(|output| output.status.success())
+    };
+    if found("fmt") && found("clippy") {
+        return Ok(());
+    }
+    let mut add = Command::new("rustup");
+    add.args(["component", "add", "rustfmt", "clippy"]);
+    eprintln!("installing rustfmt and clippy");
+    call(&mut add).map_err(|error| format!("rustfmt or clippy is missing; run `{}` ({error})", show(&add)))
 }
 
 /// The rules that only this repository has.
@@ -70,10 +89,9 @@ fn firmware_clippy(setup: &Setup) -> Result<&Toolchain, String> {
 
 fn clippy_board(toolchain: &Toolchain, board: &str, target: &str) -> Result<(), String> {
     let mut command = Cross::new(toolchain).cargo("clippy", target);
-    command.args(["--release", "--workspace", "--exclude"]);
-    // The other boards have other targets; the shared crates are checked for each.
-    let others = BOARDS.iter().map(|other| other.name).filter(|other| *other != board);
-    command.args(others.collect::<Vec<_>>().join("\n--exclude\n").split('\n')).args(["--", "-D", "warnings"]);
+    // The shared crates are checked for the target of every board.
+    command.args(["--release", "--package", "dunlin-app", "--package", "dunlin-qemu", "--package", board]);
+    command.args(["--", "-D", "warnings"]);
     call(command.current_dir(paths::root().join("firmware/boards").join(board)))
 }
 

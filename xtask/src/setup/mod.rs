@@ -78,9 +78,16 @@ impl Setup {
     pub(crate) fn find_or_install() -> Self {
         let absent = || PROGRAMS.iter().filter(|(name, ..)| program(name).is_none());
         let packages: Vec<&str> = absent().flat_map(|(_, packages, _)| packages.iter().copied()).collect();
-        let installed = if packages.is_empty() { Ok(()) } else { apt::install(&packages) };
-        let reason = installed.err().unwrap_or_else(|| "still not in PATH after its installation".to_owned());
-        let missing = absent().map(|(name, _, purpose)| (*name, *purpose, reason.clone())).collect();
+        let all_at_once = if packages.is_empty() { Ok(()) } else { apt::install(&packages) };
+        let mut missing = Vec::new();
+        for (name, packages, purpose) in absent() {
+            // A package that this system does not have must not keep the others away.
+            let alone = all_at_once.clone().or_else(|_| apt::install(packages));
+            if program(name).is_none() {
+                let reason = alone.err().unwrap_or_else(|| "not in PATH after its installation".to_owned());
+                missing.push((*name, *purpose, reason));
+            }
+        }
         Self { toolchain: Toolchain::find_or_install(), missing }
     }
 
