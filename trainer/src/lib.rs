@@ -3,8 +3,12 @@
 pub mod data;
 pub mod eval;
 pub mod exec;
+pub mod export;
 pub mod graph;
 pub mod net;
 pub mod ops;
+pub mod passes;
+pub mod plan;
+pub mod quantise;
 pub mod train;
 pub mod zoo;

@@ -1,5 +1,7 @@
 //! Metrics of float and int8 models alike, and the float evaluation loop.
 
+pub mod float;
+pub mod int8;
 pub mod metrics;
 
 use crate::data::{Examples, augment};

@@ -1,0 +1,102 @@
+//! From a trained graph to the bytes of a `.dun` file.
+
+use crate::data::Examples;
+use crate::eval;
+use crate::exec::{Device, Tensor, Weights};
+use crate::graph::{Graph, GraphError};
+use crate::passes::{self, Applied};
+use crate::plan::{Plan, PlanOptions};
+use crate::quantise::{LowerOptions, Method, QuantiseError, Ranges, calibrate, lower};
+use dunlin::AlignedVec;
+use dunlin::format::EncodeError;
+
+/// Choices of an export.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// Choices of lowering.
+    pub lower: LowerOptions,
+    /// Choices of planning.
+    pub plan: PlanOptions,
+}
+
+/// Why a graph cannot become a file.
+#[derive(Debug, thiserror::Error)]
+pub enum ExportError {
+    /// The graph is not valid.
+    #[error(transparent)]
+    Graph(#[from] GraphError),
+    /// The graph cannot be quantised.
+    #[error(transparent)]
+    Quantise(#[from] QuantiseError),
+    /// The program cannot be written.
+    #[error("{0}")]
+    Encode(EncodeError),
+    /// No sample to calibrate with.
+    #[error("`{0}` has no example to calibrate with")]
+    NoSamples(String),
+}
+
+/// Lowers, plans and encodes a graph that the passes have run on.
+///
+/// # Errors
+/// A graph that cannot be quantised, or a program that the runtime refuses.
+pub fn dun(graph: &Graph, ranges: &Ranges, options: &Options) -> Result<(Plan, AlignedVec), ExportError> {
+    let plan = Plan::new(lower(graph, ranges, options.lower)?, &options.plan);
+    let file = plan.encode().map_err(ExportError::Encode)?;
+    Ok((plan, file))
+}
+
+/// Everything that post-training quantisation makes.
+#[derive(Debug)]
+pub struct Quantised {
+    /// The graph after the passes.
+    pub graph: Graph,
+    /// What the passes did.
+    pub passes: Vec<Applied>,
+    /// The scales.
+    pub ranges: Ranges,
+    /// The memory plan.
+    pub plan: Plan,
+    /// The `.dun` file.
+    pub file: AlignedVec,
+}
+
+/// Runs the passes on a trained graph, calibrates on `count` examples spread over the set, and exports.
+///
+/// # Errors
+/// A graph that cannot be quantised, examples that do not fit it.
+pub fn post_training(
+    trained: &Graph,
+    examples: &Examples,
+    count: usize,
+    method: Method,
+    options: &Options,
+) -> Result<Quantised, ExportError> {
+    let mut graph = trained.clone();
+    let passes = passes::optimise(&mut graph)?;
+    let batches = calibration_batches(&graph, examples, count)?;
+    let weights = Weights::from_graph(&graph, &Device::flex());
+    let ranges = calibrate(&graph, &weights, &batches, method)?;
+    let (plan, file) = dun(&graph, &ranges, options)?;
+    Ok(Quantised { graph, passes, ranges, plan, file })
+}
+
+/// `count` examples, spread evenly over the set, each as a batch of its own.
+///
+/// # Errors
+/// An empty set.
+pub fn calibration_batches(
+    graph: &Graph,
+    examples: &Examples,
+    count: usize,
+) -> Result<Vec<Vec<Tensor<4>>>, ExportError> {
+    let count = count.min(examples.len());
+    if count == 0 {
+        return Err(ExportError::NoSamples(examples.name.clone()));
+    }
+    let sample = |i: usize| {
+        let at = i * examples.len() / count;
+        vec![eval::batch(graph, examples, at..at + 1, &Device::flex()).0]
+    };
+    Ok((0..count).map(sample).collect())
+}

@@ -1,0 +1,118 @@
+//! Rewrites of a trained graph that keep its function: one file each.
+//!
+//! They run before calibration, so that quantisation-aware training, observers and lowering see the operators
+//! that the device will run. None of them changes an output by more than float rounding.
+
+mod dead_channels;
+mod drop_identities;
+mod fold_batch_norm;
+mod fuse_activations;
+#[cfg(test)]
+mod testing;
+
+pub use dead_channels::fold_dead_channels;
+pub use drop_identities::drop_identities;
+pub use fold_batch_norm::fold_batch_norm;
+pub use fuse_activations::fuse_activations;
+
+use crate::graph::{Graph, GraphError, NodeId, Param, ParamId, ValueId};
+use crate::ops::{Init, Op};
+
+/// What one pass did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Applied {
+    /// Name of the pass.
+    pub pass: &'static str,
+    /// Nodes folded, fused or dropped; for dead channels, channels removed.
+    pub rewrites: usize,
+}
+
+type Pass = fn(&mut Graph) -> usize;
+
+/// Every pass, in the order in which each sees the most of what it can use.
+const PASSES: [(&str, Pass); 5] = [
+    ("drop identities", drop_identities),
+    ("fold batch norm", fold_batch_norm),
+    ("fuse activations", fuse_activations),
+    ("fold dead channels", fold_dead_channels),
+    ("drop what became identity", drop_identities),
+];
+
+/// Runs all passes and says what each did. The parameters of `graph` must be the trained ones.
+///
+/// # Errors
+/// A graph that is not valid, before or after a pass.
+pub fn optimise(graph: &mut Graph) -> Result<Vec<Applied>, GraphError> {
+    graph.validate()?;
+    let mut done = Vec::new();
+    for (pass, run) in PASSES {
+        let rewrites = run(graph);
+        graph.validate()?;
+        done.push(Applied { pass, rewrites });
+    }
+    Ok(done)
+}
+
+/// The node that writes `value`, where nothing but node `reader` uses `value`.
+fn sole_producer(graph: &Graph, value: ValueId, reader: NodeId) -> Option<NodeId> {
+    let private = graph.consumers(value) == [reader] && !graph.outputs.contains(&value);
+    if private { graph.producer(value) } else { None }
+}
+
+/// Lets the readers of node `n` read its input instead. The node, now dead, no longer counts as a reader.
+fn bypass(graph: &mut Graph, n: usize) {
+    let (input, output) = (graph.nodes[n].inputs[0], graph.nodes[n].outputs[0]);
+    graph.replace_uses(output, input);
+    graph.nodes[n].inputs.clear();
+}
+
+/// The bias of a convolution or dense layer; created as zeros where it has none.
+fn ensure_bias(graph: &mut Graph, node: NodeId, channels: usize) -> Option<ParamId> {
+    let has_bias = match &mut graph.nodes[node.0].op {
+        Op::Conv2d(o) => &mut o.bias,
+        Op::DepthwiseConv2d(o) => &mut o.bias,
+        Op::TransposeConv2d(o) => &mut o.bias,
+        Op::Dense(o) => &mut o.bias,
+        _ => return None,
+    };
+    if !*has_bias {
+        *has_bias = true;
+        let name = format!("{}.bias", graph.nodes[node.0].name);
+        let id = add_param(graph, name, vec![channels], vec![0.0; channels]);
+        graph.nodes[node.0].params.push(id);
+    }
+    graph.nodes[node.0].params.get(1).copied()
+}
+
+fn add_param(graph: &mut Graph, name: String, dims: Vec<usize>, data: Vec<f32>) -> ParamId {
+    graph.params.push(Param { name, dims, init: Init::Zeros, data, trainable: true });
+    ParamId(graph.params.len() - 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::testing::{assert_same_function, filled};
+    use super::*;
+    use crate::net::Net;
+    use dunlin::shape::{Shape, Window};
+
+    #[test]
+    fn a_small_network_keeps_its_function_and_loses_its_batch_norms() {
+        let mut net = Net::new("small");
+        let x = net.input("image", Shape::image(9, 11, 3)).unwrap();
+        let x = net.conv_bn_relu("a", x, 6, Window::square(3, 1)).unwrap();
+        let x = net.push("drop", crate::ops::Dropout { p: 0.5 }, &[x]).unwrap();
+        let x = net.depthwise_bn_relu("b", x, Window::square(3, 2)).unwrap();
+        let x = net.max_pool("pool", x, 2).unwrap();
+        let x = net.conv("c", x, 4, Window::square(1, 1)).unwrap();
+        let before = filled(net.finish(x).unwrap(), 7);
+        let mut after = before.clone();
+        let report = optimise(&mut after).unwrap();
+        let count = |pass: &str| report.iter().find(|a| a.pass == pass).unwrap().rewrites;
+        assert_eq!(count("fold batch norm"), 2);
+        assert_eq!(count("fuse activations"), 2);
+        assert_eq!(count("drop identities"), 1);
+        assert_eq!(after.nodes.len(), 4);
+        assert_same_function(&before, &after);
+    }
+}

@@ -1,0 +1,121 @@
+//! Lifetimes: from the node that writes a tensor to the last that reads it, as the runtime's parser counts them.
+
+use super::pack::Item;
+use crate::quantise::{QGraph, QNode};
+use dunlin::ops::{Add, Op};
+
+/// Bytes of the arena that are needed from one time to another. Time 0 is before the first node, time `i + 1`
+/// is node `i`, and outputs live until one time after the last node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Buffer {
+    /// Tensors that stand here one after the other, each taking the place of the one before.
+    pub(super) tensors: Vec<u16>,
+    /// The node whose working memory this is.
+    pub(super) scratch: Option<usize>,
+    pub(super) bytes: u32,
+    pub(super) first: usize,
+    pub(super) last: usize,
+}
+
+impl Buffer {
+    pub(super) fn item(&self) -> Item {
+        Item { bytes: self.bytes, first: self.first, last: self.last }
+    }
+}
+
+/// First and last time of each tensor; `None` for persistent ones and those that no node touches.
+pub(super) fn lives(graph: &QGraph) -> Vec<Option<(usize, usize)>> {
+    let mut lives: Vec<Option<(usize, usize)>> = vec![None; graph.tensors.len()];
+    let mut touch = |t: u16, time: usize| {
+        let life = lives[usize::from(t)].get_or_insert((time, time));
+        life.1 = life.1.max(time);
+    };
+    graph.inputs.iter().for_each(|&t| touch(t, 0));
+    for (i, node) in graph.nodes.iter().enumerate() {
+        node.inputs.iter().chain(&node.outputs).for_each(|&t| touch(t, i + 1));
+    }
+    graph.outputs.iter().for_each(|&t| touch(t, graph.nodes.len() + 1));
+    for (life, tensor) in lives.iter_mut().zip(&graph.tensors) {
+        if tensor.persistent {
+            *life = None;
+        }
+    }
+    lives
+}
+
+/// Whether output 0 of node `i` may stand where its input `which` stands.
+fn can_take(graph: &QGraph, lives: &[Option<(usize, usize)>], i: usize, which: usize) -> bool {
+    let node = &graph.nodes[i];
+    let (Some(&new), Some(&old)) = (node.outputs.first(), node.inputs.get(which)) else { return false };
+    let (Some(born), Some(dies)) = (lives[usize::from(new)], lives[usize::from(old)]) else { return false };
+    let once = node.inputs.iter().filter(|&&t| t == old).count() == 1;
+    node.op.in_place()
+        && once
+        && dies.1 == i + 1
+        && born.0 == i + 1
+        && graph.tensors[usize::from(new)].bytes() == graph.tensors[usize::from(old)].bytes()
+}
+
+/// Swaps the operands of sums and products whose second operand dies and whose first lives on, so that the
+/// result can take the place of the dying one.
+pub(super) fn swap_operands(graph: &mut QGraph) {
+    let lives = lives(graph);
+    for i in 0..graph.nodes.len() {
+        let QNode { op: Op::Add(_) | Op::Mul(_), inputs, .. } = &graph.nodes[i] else { continue };
+        let tensor = |k: usize| &graph.tensors[usize::from(inputs[k])];
+        let alike = tensor(0).shape == tensor(1).shape && tensor(0).rows == tensor(1).rows;
+        if !alike || can_take(graph, &lives, i, 0) || !can_take(graph, &lives, i, 1) {
+            continue;
+        }
+        let node = &mut graph.nodes[i];
+        node.inputs.swap(0, 1);
+        if let Op::Add(Add { inputs, .. }) = &mut node.op {
+            inputs.swap(0, 1);
+        }
+    }
+}
+
+/// All buffers of the arena. Without `reuse` each tensor has one of its own for all time.
+pub(super) fn buffers(graph: &QGraph, scratch: &[u32], reuse: bool) -> Vec<Buffer> {
+    let lives = lives(graph);
+    let end = graph.nodes.len() + 1;
+    let mut buffers: Vec<Buffer> = Vec::new();
+    // The buffer in which each tensor stands.
+    let mut home = vec![None; graph.tensors.len()];
+    let add = |t: u16, home: &mut Vec<Option<usize>>, buffers: &mut Vec<Buffer>| {
+        let Some((first, last)) = lives[usize::from(t)] else { return };
+        if home[usize::from(t)].is_none() {
+            home[usize::from(t)] = Some(buffers.len());
+            let (first, last) = if reuse { (first, last) } else { (0, end) };
+            let bytes = graph.tensors[usize::from(t)].bytes();
+            buffers.push(Buffer { tensors: vec![t], scratch: None, bytes, first, last });
+        }
+    };
+    graph.inputs.iter().for_each(|&t| add(t, &mut home, &mut buffers));
+    for (i, node) in graph.nodes.iter().enumerate() {
+        if reuse && can_take(graph, &lives, i, 0) {
+            let (old, new) = (usize::from(node.inputs[0]), usize::from(node.outputs[0]));
+            if let (Some(at), Some((_, last))) = (home[old], lives[new]) {
+                home[new] = Some(at);
+                buffers[at].tensors.push(new as u16);
+                buffers[at].last = last;
+            }
+        }
+        node.outputs.iter().for_each(|&t| add(t, &mut home, &mut buffers));
+        if scratch[i] > 0 {
+            let time = i + 1;
+            let (first, last) = (time, time);
+            buffers.push(Buffer { tensors: Vec::new(), scratch: Some(i), bytes: scratch[i], first, last });
+        }
+    }
+    buffers
+}
+
+/// The most bytes alive at one time.
+pub(super) fn largest_live_set(buffers: &[Buffer]) -> u32 {
+    let end = buffers.iter().map(|b| b.last).max().unwrap_or(0);
+    let live = |time: usize| -> u32 {
+        buffers.iter().filter(|b| b.first <= time && time <= b.last).map(|b| b.bytes).sum()
+    };
+    (0..=end).map(live).max().unwrap_or(0)
+}

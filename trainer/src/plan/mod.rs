@@ -1,0 +1,170 @@
+//! Planning: when every tensor is alive, and where it lies in the arena.
+//!
+//! [`Plan::new`] takes an integer program and fixes the order of its nodes, which outputs take the place of their
+//! inputs, the offset of every tensor and of every node's working memory. Bar: the arena is at most
+//! [`BAR`] times the largest live set, the sum of all bytes that some node needs at once.
+
+mod compare;
+mod life;
+mod order;
+mod pack;
+mod picture;
+
+pub use compare::{CompareError, ValueError, compare};
+pub use pack::{Item, pack};
+
+use crate::quantise::QGraph;
+use dunlin::AlignedVec;
+use dunlin::IsaKind;
+use dunlin::format::{ALIGN, EncodeError, NodeSpec, Place, ProgramSpec, Scratch, encode};
+use life::Buffer;
+
+/// Largest arena over largest live set that a model of the repository may have.
+pub const BAR: f64 = 1.05;
+
+/// Choices of planning.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlanOptions {
+    /// Instruction sets that the file is to run on: working memory is the largest that one of them needs.
+    pub isas: Vec<IsaKind>,
+    /// Give the bytes of dead tensors to later ones. Without it every tensor can be read after a run.
+    pub reuse: bool,
+    /// Look for an order of the nodes that needs less memory than the given one.
+    pub reorder: bool,
+}
+
+impl Default for PlanOptions {
+    fn default() -> Self {
+        let mut isas = vec![IsaKind::Scalar];
+        if IsaKind::native() != IsaKind::Scalar {
+            isas.push(IsaKind::native());
+        }
+        Self { isas, reuse: true, reorder: true }
+    }
+}
+
+/// An integer program with places for everything.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    graph: QGraph,
+    places: Vec<Place>,
+    scratch: Vec<Scratch>,
+    buffers: Vec<Buffer>,
+    offsets: Vec<u32>,
+    arena: u32,
+    state: u32,
+    live: u32,
+    taken: usize,
+}
+
+impl Plan {
+    /// Plans the memory of `graph`; deterministic.
+    pub fn new(mut graph: QGraph, options: &PlanOptions) -> Self {
+        let scratch = working_memory(&graph, &options.isas);
+        let order =
+            if options.reorder { order::best(&graph, &scratch) } else { (0..graph.nodes.len()).collect() };
+        let nodes = order.iter().map(|&n| graph.nodes[n].clone()).collect();
+        graph.nodes = nodes;
+        let scratch: Vec<u32> = order.iter().map(|&n| scratch[n]).collect();
+        if options.reuse {
+            life::swap_operands(&mut graph);
+        }
+        let mut buffers = life::buffers(&graph, &scratch, options.reuse);
+        let live = life::largest_live_set(&buffers);
+        // Long chains first in the list makes ties in the orders deterministic and the picture readable.
+        buffers.sort_by_key(|b| (b.first, b.scratch.is_some(), b.tensors.first().copied()));
+        let items: Vec<Item> = buffers.iter().map(Buffer::item).collect();
+        let (offsets, _) = pack(&items);
+        let mut places = vec![Place::Arena(0); graph.tensors.len()];
+        let mut regions = vec![Scratch::default(); graph.nodes.len()];
+        let mut arena = 0;
+        for (buffer, &offset) in buffers.iter().zip(&offsets) {
+            // The last buffer ends where its bytes end, not at the next boundary.
+            arena = arena.max(offset + buffer.bytes);
+            for &t in &buffer.tensors {
+                places[usize::from(t)] = Place::Arena(offset);
+            }
+            if let Some(node) = buffer.scratch {
+                regions[node] = Scratch { offset, len: buffer.bytes };
+            }
+        }
+        let mut state = 0u32;
+        for (tensor, place) in graph.tensors.iter().zip(&mut places).filter(|(t, _)| t.persistent) {
+            *place = Place::State(state);
+            state = (state + tensor.bytes()).next_multiple_of(ALIGN as u32);
+        }
+        let taken = buffers.iter().map(|b| b.tensors.len().saturating_sub(1)).sum();
+        Self { graph, places, scratch: regions, buffers, offsets, arena, state, live, taken }
+    }
+
+    /// The program, its nodes in the order in which they run.
+    pub fn graph(&self) -> &QGraph {
+        &self.graph
+    }
+
+    /// Bytes of arena.
+    pub fn arena_bytes(&self) -> u32 {
+        self.arena
+    }
+
+    /// Bytes of persistent tensors.
+    pub fn state_bytes(&self) -> u32 {
+        self.state
+    }
+
+    /// The most bytes that tensors and working memory need at once: no plan for this order can be smaller.
+    pub fn live_bytes(&self) -> u32 {
+        self.live
+    }
+
+    /// Tensors that stand where an input of their node stood.
+    pub fn in_place(&self) -> usize {
+        self.taken
+    }
+
+    /// Where a tensor lies.
+    pub fn place(&self, tensor: u16) -> Place {
+        self.places[usize::from(tensor)]
+    }
+
+    /// Everything that goes into a file.
+    pub fn program(&self) -> ProgramSpec {
+        let nodes = self.graph.nodes.iter().zip(&self.scratch);
+        ProgramSpec {
+            dims: self.graph.dims.clone(),
+            tensors: self.graph.tensors.iter().zip(&self.places).map(|(t, p)| t.at(*p)).collect(),
+            nodes: nodes
+                .map(|(n, &scratch)| NodeSpec {
+                    op: n.op,
+                    inputs: n.inputs.clone(),
+                    outputs: n.outputs.clone(),
+                    scratch,
+                })
+                .collect(),
+            inputs: self.graph.inputs.clone(),
+            outputs: self.graph.outputs.clone(),
+            arena_len: self.arena,
+            state_len: self.state,
+            data: self.graph.data.clone(),
+            metadata: self.graph.metadata.clone(),
+        }
+    }
+
+    /// The bytes of a `.dun` file, proved by parsing them.
+    ///
+    /// # Errors
+    /// The program does not fit the format, or the runtime refuses it.
+    pub fn encode(&self) -> Result<AlignedVec, EncodeError> {
+        encode(&self.program())
+    }
+}
+
+/// Working memory of each node: the most that one of the instruction sets needs.
+fn working_memory(graph: &QGraph, isas: &[IsaKind]) -> Vec<u32> {
+    let tensors: Vec<_> = graph.tensors.iter().map(|t| t.at(Place::Arena(0))).collect();
+    let bytes = |node: &crate::quantise::QNode, isa: &IsaKind| {
+        dunlin::scratch_bytes(&node.op, &tensors, &node.inputs, &node.outputs, *isa)
+    };
+    let most = |node| isas.iter().map(|isa| bytes(node, isa)).max().unwrap_or(0);
+    graph.nodes.iter().map(|n| u32::try_from(most(n)).unwrap_or(u32::MAX)).collect()
+}

@@ -1,0 +1,111 @@
+//! Operators that move values or combine them within one scale: pools, concatenation, padding, resizes.
+
+use super::{Lowering, QTensor, unsupported};
+use crate::graph::{Node, NodeId};
+use crate::ops::{Axis, MaxUnpool, Resize, Slice};
+use crate::quantise::QuantiseError;
+use dunlin::format::DType;
+use dunlin::ops as int8;
+use dunlin::quant::{Clamp, QParams};
+use dunlin::shape::{Pad, Window};
+
+impl Lowering<'_> {
+    pub(super) fn max_pool(&mut self, node: &Node, window: Window) -> Result<(), QuantiseError> {
+        self.shared(node, int8::Op::MaxPool2d(int8::MaxPool2d { window, clamp: Clamp::FULL }))
+    }
+
+    pub(super) fn max_pool_indices(&mut self, node: &Node, window: Window) -> Result<(), QuantiseError> {
+        self.shared(node, int8::Op::MaxPool2dWithIndices(int8::MaxPool2dWithIndices { window }))
+    }
+
+    pub(super) fn max_unpool(&mut self, node: &Node, o: &MaxUnpool) -> Result<(), QuantiseError> {
+        let op = int8::MaxUnpool2d { window: o.window, output_h: o.out_h, output_w: o.out_w };
+        self.shared(node, int8::Op::MaxUnpool2d(op))
+    }
+
+    pub(super) fn average_pool(&mut self, node: &Node, window: Window) -> Result<(), QuantiseError> {
+        let rounding = int8::AverageRounding::HalfAwayFromZero;
+        let op = int8::AveragePool2d { window, clamp: Clamp::FULL, rounding };
+        self.shared(node, int8::Op::AveragePool2d(op))
+    }
+
+    pub(super) fn concat(&mut self, node: &Node, axis: Axis) -> Result<(), QuantiseError> {
+        if node.inputs.len() > 255 {
+            return Err(unsupported(node, "at most 255 tensors can be joined at once"));
+        }
+        let axis = match axis {
+            Axis::H => int8::Axis::H,
+            Axis::W => int8::Axis::W,
+            Axis::C => int8::Axis::C,
+        };
+        self.shared(node, int8::Op::Concat(int8::Concat { axis }))
+    }
+
+    pub(super) fn pad(&mut self, node: &Node, pad: Pad) -> Result<(), QuantiseError> {
+        let value = self.quant(node.outputs[0])?.zero_point as i8;
+        let op = int8::Pad { before: [0, pad.top, pad.left, 0], after: [0, pad.bottom, pad.right, 0], value };
+        self.shared(node, int8::Op::Pad(op))
+    }
+
+    pub(super) fn slice(&mut self, node: &Node, o: &Slice) -> Result<(), QuantiseError> {
+        let [h, w, c] = o.begin;
+        self.shared(node, int8::Op::Slice(int8::Slice { begin: [0, h, w, c] }))
+    }
+
+    /// Labels of a nearest-neighbour resize are the resized labels: the maximum is taken before, where there
+    /// are fewer pixels.
+    pub(super) fn resize_nearest(
+        &mut self,
+        id: NodeId,
+        node: &Node,
+        o: &Resize,
+    ) -> Result<(), QuantiseError> {
+        let x = self.graph.shape(node.inputs[0]);
+        let table = |input: u32, output: u32| -> Vec<u16> {
+            (0..output).map(|at| o.weights(input, output, at)[0].0 as u16).collect()
+        };
+        if x.h > u32::from(u16::MAX) || x.w > u32::from(u16::MAX) {
+            return Err(unsupported(node, "more than 65,535 rows or columns"));
+        }
+        let rows = self.program.data.push(&table(x.h, o.out_h));
+        let columns = self.program.data.push(&table(x.w, o.out_w));
+        let op = int8::Op::ResizeNearest(int8::ResizeNearest { rows, columns });
+        let Some((label, _)) = self.labels(id, node)? else { return self.shared(node, op) };
+        let scores = self.tensor(node.inputs[0])?;
+        let name = format!("{}.labels", node.name);
+        let small = self.add_tensor(QTensor {
+            name: name.clone(),
+            dtype: DType::U8,
+            shape: x.with_c(1),
+            quant: QParams::UNIT,
+            rows: None,
+            persistent: false,
+            value: None,
+        });
+        self.push(&name, int8::Op::ArgMax(int8::ArgMax {}), vec![scores], vec![small]);
+        let label = self.tensor(label)?;
+        self.push(&node.name, op, vec![small], vec![label]);
+        Ok(())
+    }
+
+    pub(super) fn resize_bilinear(
+        &mut self,
+        id: NodeId,
+        node: &Node,
+        o: &Resize,
+    ) -> Result<(), QuantiseError> {
+        let op = |labels| {
+            int8::Op::ResizeBilinear(int8::ResizeBilinear {
+                output_h: o.out_h,
+                output_w: o.out_w,
+                half_pixel_centers: o.half_pixel_centers,
+                align_corners: o.align_corners,
+                labels,
+            })
+        };
+        match self.labels(id, node)? {
+            None => self.shared(node, op(None)),
+            labels => self.scored(node, labels, op),
+        }
+    }
+}

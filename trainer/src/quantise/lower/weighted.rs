@@ -1,0 +1,110 @@
+//! Convolutions and dense layers: int8 weights per channel, 32-bit biases, multipliers.
+
+use super::{Lowering, factor, params, unsupported};
+use crate::graph::{Node, NodeId};
+use crate::ops::{Activation, Conv2d, Dense, DepthwiseConv2d, TransposeConv2d};
+use crate::quantise::QuantiseError;
+use dunlin::ops as int8;
+use dunlin::ops::Filter;
+
+impl Lowering<'_> {
+    pub(super) fn conv(&mut self, id: NodeId, node: &Node, o: &Conv2d) -> Result<(), QuantiseError> {
+        let taps = o.window.taps() as u64 * u64::from(self.graph.shape(node.inputs[0]).c);
+        let filter = self.filter(node, o.fused, taps)?;
+        let labels = self.labels(id, node)?;
+        let window = o.window;
+        self.scored(node, labels, |labels| int8::Op::Conv2d(int8::Conv2d { window, filter, labels }))
+    }
+
+    pub(super) fn depthwise(&mut self, node: &Node, o: &DepthwiseConv2d) -> Result<(), QuantiseError> {
+        let filter = self.filter(node, o.fused, o.window.taps() as u64)?;
+        let multiplier =
+            u16::try_from(o.multiplier).map_err(|_| unsupported(node, "multiplier exceeds 65,535"))?;
+        let op = int8::DepthwiseConv2d { window: o.window, filter, multiplier };
+        self.plain(node, int8::Op::DepthwiseConv2d(op))
+    }
+
+    pub(super) fn transpose_conv(
+        &mut self,
+        id: NodeId,
+        node: &Node,
+        o: &TransposeConv2d,
+    ) -> Result<(), QuantiseError> {
+        let w = o.window;
+        let per_axis = |kernel: u16, stride: u16| u64::from(kernel.div_ceil(stride));
+        let taps = per_axis(w.kernel_h, w.stride_h)
+            * per_axis(w.kernel_w, w.stride_w)
+            * u64::from(self.graph.shape(node.inputs[0]).c);
+        let filter = self.filter(node, o.fused, taps)?;
+        let labels = self.labels(id, node)?;
+        let out = self.graph.shape(node.outputs[0]);
+        self.scored(node, labels, |labels| {
+            int8::Op::TransposeConv2d(int8::TransposeConv2d {
+                window: w,
+                output_h: out.h,
+                output_w: out.w,
+                filter,
+                labels,
+            })
+        })
+    }
+
+    pub(super) fn dense(&mut self, node: &Node, o: &Dense) -> Result<(), QuantiseError> {
+        let taps = u64::from(self.graph.shape(node.inputs[0]).c);
+        let filter = self.filter(node, o.fused, taps)?;
+        self.plain(node, int8::Op::Dense(int8::Dense { filter }))
+    }
+
+    /// Quantises the parameters of a node; `taps` is the number of products per output.
+    fn filter(&mut self, node: &Node, fused: Activation, taps: u64) -> Result<Filter, QuantiseError> {
+        if taps > params::longest_sum() {
+            return Err(QuantiseError::Reduction {
+                node: node.name.clone(),
+                taps,
+                limit: params::longest_sum(),
+            });
+        }
+        for id in &node.params {
+            let param = self.graph.param(*id);
+            if param.data.iter().any(|v| !v.is_finite()) {
+                return Err(QuantiseError::NotFinite { node: node.name.clone(), param: param.name.clone() });
+            }
+        }
+        let channel_last =
+            params::channel_last(&node.op).ok_or_else(|| unsupported(node, "it has no weights"))?;
+        let channels = self.graph.shape(node.outputs[0]).c as usize;
+        let (input, output) = (self.quant(node.inputs[0])?, self.quant(node.outputs[0])?);
+        let weights = &self.graph.param(node.params[0]).data;
+        let biases = node.params.get(1).map(|b| self.graph.param(*b).data.as_slice());
+        let scales = params::weight_scales(weights, biases, channels, channel_last, input.scale, taps);
+        let quantised: Vec<i8> = weights
+            .iter()
+            .enumerate()
+            .map(|(i, &w)| {
+                params::weight(w, scales[params::channel_of(i, weights.len(), channels, channel_last)])
+            })
+            .collect();
+        let bias: Vec<i32> = scales
+            .iter()
+            .enumerate()
+            .map(|(c, &scale)| biases.map_or(0, |b| params::bias(b[c], input.scale, scale)))
+            .collect();
+        let mut multiplier = Vec::with_capacity(channels);
+        let mut shift = Vec::with_capacity(channels);
+        for (c, &scale) in scales.iter().enumerate() {
+            let real = f64::from(input.scale) * f64::from(scale) / f64::from(output.scale);
+            let requant = factor(node, c, real)?;
+            multiplier.push(requant.multiplier);
+            shift.push(requant.shift);
+        }
+        let data = &mut self.program.data;
+        Ok(Filter {
+            weights: data.push(&quantised),
+            bias: data.push(&bias),
+            multiplier: data.push(&multiplier),
+            shift: data.push(&shift),
+            weight_zero: 0,
+            clamp: params::clamp(fused, output),
+        })
+    }
+}
