@@ -10,5 +10,6 @@ pub mod ops;
 pub mod passes;
 pub mod plan;
 pub mod quantise;
+pub mod report;
 pub mod train;
 pub mod zoo;

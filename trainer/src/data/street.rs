@@ -24,6 +24,9 @@ pub const CLASSES: [(&str, [u8; 3]); 11] = [
     ("bicyclist", [0, 128, 192]),
 ];
 
+/// Licence of the scenes.
+pub const LICENCE: &str = "generated, free of rights";
+
 const SKY: u8 = 0;
 const BUILDING: u8 = 1;
 const POLE: u8 = 2;
@@ -49,7 +52,7 @@ pub fn generate(seed: u64, h: u32, w: u32, train: usize, val: usize) -> Split {
             classes: CLASSES.iter().map(|(name, _)| (*name).to_string()).collect(),
             palette: CLASSES.iter().map(|(_, colour)| *colour).collect(),
             ignore: None,
-            licence: "generated, free of rights".into(),
+            licence: LICENCE.into(),
             images,
             labels,
         }

@@ -1,0 +1,274 @@
+//! `dunlin quantize`: from a trained run to a `.dun` file.
+
+use super::data::DataArgs;
+use super::text::{number, table};
+use super::train::history;
+use super::{print_json, stop};
+use dunlin_trainer::data::Split;
+use dunlin_trainer::exec::{Device, Weights};
+use dunlin_trainer::export::{self, Quantised};
+use dunlin_trainer::graph::Graph;
+use dunlin_trainer::passes;
+use dunlin_trainer::plan::{self, ValueError};
+use dunlin_trainer::quantise::{FakeQuant, Method};
+use dunlin_trainer::report::artifact::{self, Artifact};
+use dunlin_trainer::report::card::Metrics;
+use dunlin_trainer::train::{Optimiser, Recipe, checkpoint, supervised};
+use miette::{Result, bail, miette};
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+
+/// Turn a trained model into an int8 .dun file, with a report of what each layer loses.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  dunlin quantize runs/segnet --data ../shared/data -o segnet.dun
+  dunlin quantize runs/segnet/best.safetensors -o segnet.dun --observer mse
+  dunlin quantize runs/digits -o digits.dun --qat 3")]
+pub(super) struct Args {
+    /// Folder of a run, or a weights file inside of one.
+    run: PathBuf,
+    #[command(flatten)]
+    data: DataArgs,
+    /// The .dun file; card, metrics and pictures are written beside it.
+    #[arg(short, long, value_name = "DUN")]
+    output: PathBuf,
+    #[command(flatten)]
+    calibration: Calibration,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// How scales are chosen.
+#[derive(Debug, clap::Args)]
+pub(super) struct Calibration {
+    /// How the range of an activation is chosen from the calibration samples.
+    #[arg(long, value_enum, default_value = "minmax")]
+    observer: Observer,
+    /// Training examples to calibrate on.
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..))]
+    samples: u32,
+    /// Epochs of quantisation-aware training after calibration.
+    #[arg(long, value_name = "EPOCHS", num_args = 0..=1, default_missing_value = "10")]
+    qat: Option<u32>,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Observer {
+    /// Smallest and largest value.
+    Minmax,
+    /// All but the outermost hundredth of a percent.
+    Percentile,
+    /// The range with the least squared error.
+    Mse,
+}
+
+impl Observer {
+    fn method(self) -> Method {
+        match self {
+            Self::Minmax => Method::MinMax,
+            Self::Percentile => Method::Percentile { keep: 0.9999 },
+            Self::Mse => Method::Mse,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Minmax => "smallest and largest values",
+            Self::Percentile => "the 99.99 % range",
+            Self::Mse => "the range of least squared error",
+        }
+    }
+}
+
+/// What quantising gave.
+pub(super) struct Result8 {
+    artifact: Artifact,
+    passes: Vec<passes::Applied>,
+    errors: Vec<ValueError>,
+}
+
+/// Keys of `--json`.
+#[derive(Serialize)]
+pub(super) struct Report {
+    dun: PathBuf,
+    metrics: Metrics,
+    file_bytes: u32,
+    weight_bytes: u64,
+    arena_bytes: usize,
+    largest_live_bytes: u64,
+    macs: u64,
+    snr: Vec<Snr>,
+}
+
+#[derive(Serialize)]
+struct Snr {
+    value: String,
+    decibels: Option<f64>,
+    largest_steps: f64,
+}
+
+pub(super) fn main(args: &Args) -> Result<()> {
+    let (graph, folder) = load(&args.run)?;
+    let split = args.data.of_graph(&graph)?;
+    let commands = [format!("dunlin {}", std::env::args().skip(1).collect::<Vec<_>>().join(" "))];
+    let done = quantise(&graph, &split, &args.output, &folder, &args.calibration, &commands, args.json)?;
+    if args.json {
+        return print_json(&done.report());
+    }
+    done.print();
+    Ok(())
+}
+
+/// The graph of a run with its best weights, or those of a weights file; and the run's folder.
+pub(super) fn load(path: &Path) -> Result<(Graph, PathBuf)> {
+    let help = "name the folder that `dunlin train` wrote (--out), or a weights file in it";
+    if !path.exists() {
+        bail!(help = help, "{}: no such file or folder", path.display());
+    }
+    let folder = if path.is_dir() { path } else { path.parent().unwrap_or(Path::new(".")) };
+    let mut graph = supervised::load(folder).map_err(|e| miette!(help = help, "{e}"))?;
+    if path.is_file() {
+        checkpoint::load_weights(path, &mut graph).map_err(|e| miette!(help = help, "{e}"))?;
+    }
+    Ok((graph, folder.into()))
+}
+
+/// Quantises `trained` and writes `dun` with everything beside it.
+pub(super) fn quantise(
+    trained: &Graph,
+    split: &Split,
+    dun: &Path,
+    run: &Path,
+    how: &Calibration,
+    commands: &[String],
+    quiet: bool,
+) -> Result<Result8> {
+    let options = export::Options::default();
+    let method = how.observer.method();
+    let mut q = export::post_training(trained, &split.train, how.samples as usize, method, &options)
+        .map_err(|e| miette!(help = "--observer chooses another calibration", "{e}"))?;
+    let mut words = format!("int8 by {} over {} training examples", how.observer.name(), how.samples);
+    let recipe = std::fs::read_to_string(run.join("recipe.toml")).unwrap_or_default();
+    if let Some(epochs) = how.qat.filter(|e| *e > 0) {
+        aware(&mut q, split, run, epochs as usize, quiet)?;
+        words = format!("{words}, then {epochs} epochs of quantisation-aware training");
+    }
+    let weights = Weights::from_graph(&q.graph, &Device::flex());
+    let sample = export::calibration_batches(&q.graph, &split.val, 1).map_err(|e| miette!("{e}"))?;
+    let errors = plan::compare(&q.graph, &weights, &q.ranges, &sample[0]).map_err(|e| miette!("{e}"))?;
+    let history = history(run);
+    let source = artifact::Source {
+        float: trained,
+        quantised: &q,
+        held_out: &split.val,
+        recipe: &recipe,
+        quantisation: &format!("{words}."),
+        history: &history,
+        commands,
+        threads: std::thread::available_parallelism().map_or(1, usize::from),
+    };
+    let artifact = artifact::write(dun, &source)
+        .map_err(|e| miette!(help = "name a place that can be written", "{e}"))?;
+    Ok(Result8 { artifact, passes: q.passes, errors })
+}
+
+/// Quantisation-aware training from the calibrated graph; replaces graph, ranges, plan and file.
+fn aware(q: &mut Quantised, split: &Split, run: &Path, epochs: usize, quiet: bool) -> Result<()> {
+    let text = std::fs::read_to_string(run.join("recipe.toml")).map_err(|e| {
+        miette!(help = "--qat needs the recipe of the run", "{}: {e}", run.join("recipe.toml").display())
+    })?;
+    let mut recipe: Recipe =
+        toml::from_str(&text).map_err(|e| miette!("{}: {e}", run.join("recipe.toml").display()))?;
+    recipe.epochs = epochs;
+    // The weights are good already: a tenth of the rate moves them to the grid without leaving the minimum.
+    let (Optimiser::AdamW { rate, .. } | Optimiser::Sgd { rate, .. }) = &mut recipe.optimiser;
+    *rate *= 0.1;
+    let steps = split.train.len() / recipe.batch.max(1);
+    let fake = FakeQuant::new(&q.graph, &q.ranges).map_err(|e| miette!("{e}"))?.following(
+        0.99,
+        steps,
+        recipe.threads,
+    );
+    let tap = || Box::new(fake.tap()) as Box<dyn dunlin_trainer::exec::Tap>;
+    let out = run.join("qat");
+    let options = supervised::Options {
+        out: &out,
+        resume: false,
+        keep_weights: true,
+        stop: stop::flag(),
+        quiet,
+        tap: Some(&tap),
+    };
+    let outcome = supervised::run(&mut q.graph, &recipe, split, &options).map_err(|e| miette!("{e}"))?;
+    if outcome.interrupted {
+        bail!(help = "run the command again", "quantisation-aware training was stopped");
+    }
+    q.ranges = fake.ranges();
+    let (plan, file) =
+        export::dun(&q.graph, &q.ranges, &export::Options::default()).map_err(|e| miette!("{e}"))?;
+    q.plan = plan;
+    q.file = file;
+    Ok(())
+}
+
+impl Result8 {
+    /// What was written.
+    pub(super) fn artifact(&self) -> &Artifact {
+        &self.artifact
+    }
+
+    pub(super) fn report(&self) -> Report {
+        let t = &self.artifact.facts.totals;
+        Report {
+            dun: self.artifact.dun.clone(),
+            metrics: self.artifact.metrics.clone(),
+            file_bytes: t.file_bytes,
+            weight_bytes: t.weight_bytes,
+            arena_bytes: t.arena_bytes,
+            largest_live_bytes: t.largest_live_bytes,
+            macs: t.macs,
+            snr: self
+                .errors
+                .iter()
+                .map(|e| Snr {
+                    value: e.name.clone(),
+                    // JSON has no infinity: none is an exact value.
+                    decibels: e.snr.is_finite().then_some(e.snr),
+                    largest_steps: e.steps,
+                })
+                .collect(),
+        }
+    }
+
+    pub(super) fn print(&self) {
+        let passes: Vec<String> = self
+            .passes
+            .iter()
+            .filter(|p| p.rewrites > 0)
+            .map(|p| format!("{} ({})", p.pass, p.rewrites))
+            .collect();
+        println!("passes: {}", passes.join(", "));
+        let rows = self.errors.iter().map(|e| {
+            let snr = if e.snr.is_finite() { format!("{:.1}", e.snr) } else { "exact".into() };
+            vec![e.name.clone(), snr, format!("{:.1}", e.steps)]
+        });
+        println!("\n{}\n", table(&["value", "SNR dB", "largest error, steps"], &[1, 2], rows));
+        let (m, t) = (&self.artifact.metrics, &self.artifact.facts.totals);
+        println!(
+            "{:<10} float {:.4}, int8 {:.4} over {} held-out examples",
+            m.metric, m.float, m.int8, m.examples
+        );
+        println!("weights    {} bytes", number(t.weight_bytes));
+        println!(
+            "arena      {} bytes, largest live set {}",
+            number(t.arena_bytes as u64),
+            number(t.largest_live_bytes)
+        );
+        println!("work       {} MACs", number(t.macs));
+        for file in &self.artifact.files {
+            println!("wrote {}", file.display());
+        }
+    }
+}

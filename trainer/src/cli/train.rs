@@ -1,0 +1,186 @@
+//! `dunlin train`: a model of the zoo, from data to a `.dun` file.
+
+use super::data::DataArgs;
+use super::quantize::{self, Calibration};
+use super::{print_json, stop, write_picture};
+use dunlin_trainer::data::Split;
+use dunlin_trainer::graph::Graph;
+use dunlin_trainer::report::artifact;
+use dunlin_trainer::train::supervised::{self, History, Options, Outcome};
+use dunlin_trainer::train::{Optimiser, Recipe};
+use dunlin_trainer::zoo;
+use miette::{Result, bail, miette};
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+
+/// Train a model of the zoo, quantise it and write its .dun file and card.
+///
+/// The folder holds best.safetensors (weights), last.safetensors (state to resume from), history.jsonl,
+/// learning.png, recipe.toml, and at the end MODEL.dun with card.md, metrics.json and pictures. Ctrl-C leaves a
+/// checkpoint; the same command with --resume continues.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  dunlin train street --out runs/street
+  dunlin train fcn8s --data ../shared/data --out runs/fcn8s
+  dunlin train digits --data mnist --out runs/digits --epochs 5 --lr 2e-3
+  dunlin train segnet --out runs/segnet --resume")]
+pub(super) struct Args {
+    /// The model.
+    #[arg(value_parser = clap::builder::PossibleValuesParser::new(zoo::NAMES))]
+    model: String,
+    #[command(flatten)]
+    data: DataArgs,
+    /// Folder of the run.
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    #[command(flatten)]
+    changes: Changes,
+    /// Continue from last.safetensors in the folder.
+    #[arg(long)]
+    resume: bool,
+    #[command(flatten)]
+    calibration: Calibration,
+    /// Print nothing while training.
+    #[arg(long)]
+    quiet: bool,
+    /// Print the result as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Changes of the model's recipe.
+#[derive(Debug, Default, clap::Args)]
+pub(super) struct Changes {
+    /// Passes over the training data, instead of the recipe's.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) epochs: Option<u32>,
+    /// Examples per step, instead of the recipe's.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    batch: Option<u32>,
+    /// Peak learning rate, instead of the recipe's.
+    #[arg(long, value_name = "X")]
+    lr: Option<f64>,
+    /// Seed of initial weights, order and augmentation, instead of the recipe's.
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// Threads among which a batch is split, instead of the recipe's.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    threads: Option<u32>,
+}
+
+impl Changes {
+    /// The recipe of a model with these changes.
+    pub(super) fn recipe(&self, model: &str) -> Result<Recipe> {
+        let mut recipe = zoo::recipe(model).ok_or_else(|| miette!("no model is called `{model}`"))?;
+        let set = |slot: &mut usize, value: Option<u32>| *slot = value.map_or(*slot, |v| v as usize);
+        set(&mut recipe.epochs, self.epochs);
+        set(&mut recipe.batch, self.batch);
+        set(&mut recipe.threads, self.threads);
+        recipe.seed = self.seed.unwrap_or(recipe.seed);
+        if let Some(lr) = self.lr {
+            if !(lr.is_finite() && lr > 0.0) {
+                bail!(help = "give a positive number, such as 1e-3", "--lr {lr}: not a learning rate");
+            }
+            let (Optimiser::AdamW { rate, .. } | Optimiser::Sgd { rate, .. }) = &mut recipe.optimiser;
+            *rate = lr;
+        }
+        Ok(recipe)
+    }
+}
+
+#[derive(Serialize)]
+struct Report<'a> {
+    model: &'a str,
+    out: &'a Path,
+    epochs: usize,
+    best: f64,
+    best_epoch: usize,
+    seconds: f64,
+    interrupted: bool,
+    quantised: Option<quantize::Report>,
+}
+
+pub(super) fn main(args: &Args) -> Result<()> {
+    let recipe = args.changes.recipe(&args.model)?;
+    let split = args.data.of_zoo(&args.model)?;
+    if !args.quiet && !args.json {
+        let (t, v) = (split.train.len(), split.val.len());
+        println!("{}: {t} examples to train on, {v} held out; {}", args.model, split.train.licence);
+    }
+    let (graph, outcome) = train(&args.out, &recipe, &split, args.resume, args.quiet)?;
+    draw_history(&args.out, &graph, &split)?;
+    let quantised = if outcome.interrupted {
+        None
+    } else {
+        let command = std::env::args().skip(1).collect::<Vec<_>>().join(" ");
+        let dun = args.out.join(format!("{}.dun", graph.name));
+        let commands = [format!("dunlin {command}")];
+        Some(quantize::quantise(&graph, &split, &dun, &args.out, &args.calibration, &commands, args.quiet)?)
+    };
+    if args.json {
+        return print_json(&Report {
+            model: &args.model,
+            out: &args.out,
+            epochs: outcome.epochs,
+            best: outcome.best,
+            best_epoch: outcome.best_epoch,
+            seconds: outcome.seconds,
+            interrupted: outcome.interrupted,
+            quantised: quantised.map(|q| q.report()),
+        });
+    }
+    if outcome.interrupted {
+        bail!(
+            help = "the same command with --resume continues",
+            "stopped after {} of {} epochs; {} holds the state",
+            outcome.epochs,
+            recipe.epochs,
+            args.out.join("last.safetensors").display()
+        );
+    }
+    let minutes = outcome.seconds / 60.0;
+    println!(
+        "trained {} epochs in {minutes:.1} min, best {:.4} in epoch {}",
+        outcome.epochs, outcome.best, outcome.best_epoch
+    );
+    if let Some(q) = &quantised {
+        q.print();
+    }
+    Ok(())
+}
+
+/// Trains the model of `recipe` on `split` in the folder `out`.
+pub(super) fn train(
+    out: &Path,
+    recipe: &Recipe,
+    split: &Split,
+    resume: bool,
+    quiet: bool,
+) -> Result<(Graph, Outcome)> {
+    let classes = split.train.classes.len() as u32;
+    let graph =
+        zoo::graph(&recipe.model, classes).ok_or_else(|| miette!("no model is called `{}`", recipe.model))?;
+    let mut graph = graph.map_err(|e| miette!("{e}"))?;
+    let options = Options { out, resume, keep_weights: false, stop: stop::flag(), quiet, tap: None };
+    let outcome = supervised::run(&mut graph, recipe, split, &options).map_err(|e| {
+        miette!(help = "--out names the folder of the run; --help lists what can be changed", "{e}")
+    })?;
+    Ok((graph, outcome))
+}
+
+/// The epochs in a run's folder; none where there is no history.
+pub(super) fn history(run: &Path) -> Vec<History> {
+    let text = std::fs::read_to_string(run.join("history.jsonl")).unwrap_or_default();
+    text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+}
+
+fn draw_history(out: &Path, graph: &Graph, split: &Split) -> Result<()> {
+    let history = history(out);
+    if history.is_empty() {
+        return Ok(());
+    }
+    let picture =
+        artifact::learning(&graph.name, split.val.is_segmentation(), &history).map_err(|e| miette!("{e}"))?;
+    write_picture(&out.join("learning.png"), &picture)
+}

@@ -1,0 +1,190 @@
+//! Model cards: what a model is, how it was made, how good it is, as markdown.
+
+use super::facts::Facts;
+use crate::eval::metrics::Confusion;
+use serde::{Deserialize, Serialize};
+use std::fmt::Write;
+
+/// Quality of a model on held-out data, as `metrics.json` holds it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Metrics {
+    /// `mIoU` for segmentation, `accuracy` for classification.
+    pub metric: String,
+    /// Of the float model.
+    pub float: f64,
+    /// Of the int8 model, run by the runtime.
+    pub int8: f64,
+    /// Held-out examples.
+    pub examples: usize,
+    /// Part of the pixels, or of the examples, that are right in float and in int8.
+    pub accuracy: [f64; 2],
+    /// Intersection over union by class, in float and in int8; none where a class does not occur.
+    pub classes: Vec<ClassMetrics>,
+}
+
+/// One class of [`Metrics`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ClassMetrics {
+    /// Name of the class.
+    pub name: String,
+    /// Intersection over union of the float model.
+    pub float: Option<f64>,
+    /// Intersection over union of the int8 model.
+    pub int8: Option<f64>,
+}
+
+/// Name and value of the metric that counts: mean intersection over union for segmentation, else accuracy.
+pub fn headline(segmentation: bool, confusion: &Confusion) -> (&'static str, f64) {
+    if segmentation { ("mIoU", confusion.mean_iou()) } else { ("accuracy", confusion.accuracy()) }
+}
+
+impl Metrics {
+    /// Both confusion matrices over the same `examples` examples.
+    pub fn new(
+        names: &[String],
+        segmentation: bool,
+        examples: usize,
+        float: &Confusion,
+        int8: &Confusion,
+    ) -> Self {
+        let (metric, value) = headline(segmentation, float);
+        let ious = names.iter().zip(float.iou()).zip(int8.iou());
+        Self {
+            metric: metric.into(),
+            float: value,
+            int8: headline(segmentation, int8).1,
+            examples,
+            accuracy: [float.accuracy(), int8.accuracy()],
+            classes: ious
+                .map(|((name, float), int8)| ClassMetrics { name: name.clone(), float, int8 })
+                .collect(),
+        }
+    }
+}
+
+/// What a card is written from.
+#[derive(Clone, Debug)]
+pub struct Card<'a> {
+    /// The model.
+    pub facts: &'a Facts,
+    /// Its quality.
+    pub metrics: &'a Metrics,
+    /// The recipe, as TOML.
+    pub recipe: &'a str,
+    /// How it was quantised, in a sentence.
+    pub quantisation: &'a str,
+    /// Commands that make it again.
+    pub commands: &'a [String],
+    /// Pictures beside the card: file name and caption.
+    pub pictures: &'a [(String, String)],
+}
+
+impl Card<'_> {
+    /// The card as markdown.
+    pub fn markdown(&self) -> String {
+        let (f, m) = (self.facts, self.metrics);
+        let mut s = String::new();
+        // Writing to a string cannot fail.
+        let _ = writeln!(s, "# {}\n", f.name);
+        let (input, output) = (first(f, &f.inputs), first(f, &f.outputs));
+        let _ = writeln!(
+            s,
+            "{} nodes, {} int8 weights, {} multiply-accumulates; input {input}, output {output}.\n",
+            f.nodes.len(),
+            f.totals.weight_bytes,
+            f.totals.macs
+        );
+        self.quality(&mut s);
+        let _ = writeln!(s, "## Size\n");
+        let _ = writeln!(s, "| | bytes |\n|---|---:|");
+        let t = &f.totals;
+        for (what, bytes) in [
+            ("weights", t.weight_bytes),
+            ("file", u64::from(t.file_bytes)),
+            ("arena", t.arena_bytes as u64),
+            ("largest live set of the arena", t.largest_live_bytes),
+            ("state", t.state_bytes as u64),
+        ] {
+            let _ = writeln!(s, "| {what} | {bytes} |");
+        }
+        let _ = writeln!(
+            s,
+            "\nTables: `Storage::<{}, {}, {}>`.\n",
+            f.storage.nodes, f.storage.tensors, f.storage.ids
+        );
+        let _ = writeln!(s, "## Data\n\nLicence: {}.", f.data_licence.trim_end_matches('.'));
+        if !f.labels.is_empty() {
+            let _ = writeln!(s, "Classes: {}.", f.labels.join(", "));
+        }
+        let _ = writeln!(s, "Metric over {} held-out examples that training did not see.\n", m.examples);
+        let _ = writeln!(s, "## Recipe\n\n{}\n\n```toml\n{}\n```\n", self.quantisation, self.recipe.trim());
+        let _ = writeln!(s, "Made again by:\n\n```sh\n{}\n```\n", self.commands.join("\n"));
+        self.architecture(&mut s);
+        for (file, caption) in self.pictures {
+            let _ = writeln!(s, "\n![{caption}]({file})");
+        }
+        s
+    }
+
+    fn quality(&self, s: &mut String) {
+        let m = self.metrics;
+        let _ = writeln!(s, "## Quality\n\n| | float | int8 |\n|---|---:|---:|");
+        let _ = writeln!(s, "| {} | {:.4} | {:.4} |", m.metric, m.float, m.int8);
+        if m.metric != "accuracy" {
+            let _ = writeln!(s, "| accuracy | {:.4} | {:.4} |", m.accuracy[0], m.accuracy[1]);
+            let cell = |v: Option<f64>| v.map_or("-".into(), |v| format!("{v:.3}"));
+            for c in &m.classes {
+                let _ = writeln!(s, "| IoU {} | {} | {} |", c.name, cell(c.float), cell(c.int8));
+            }
+        }
+        let _ = writeln!(s, "\nint8 is the `.dun` file as the runtime runs it.\n");
+    }
+
+    fn architecture(&self, s: &mut String) {
+        let _ = writeln!(s, "## Program\n\n| node | operator | input | output | window | MACs | weights |");
+        let _ = writeln!(s, "|---:|---|---|---|---|---:|---:|");
+        for n in &self.facts.nodes {
+            let shape = |x: [u32; 4]| format!("{}x{}x{}", x[1], x[2], x[3]);
+            let _ = writeln!(
+                s,
+                "| {} | {}{} | {} | {} | {} | {} | {} |",
+                n.index,
+                n.op,
+                if n.fused_argmax { " + argmax" } else { "" },
+                shape(n.input_shape),
+                shape(n.output_shape),
+                n.window.as_ref().map(ToString::to_string).unwrap_or_default(),
+                n.macs,
+                n.weight_bytes
+            );
+        }
+    }
+}
+
+fn first(f: &Facts, ids: &[u16]) -> String {
+    ids.first()
+        .map(|&id| &f.tensors[usize::from(id)])
+        .map_or_else(String::new, |t| format!("{} {}x{}x{}", t.dtype, t.shape[1], t.shape[2], t.shape[3]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metrics_take_both_matrices_and_survive_json() {
+        let names = ["road".to_string(), "sky".to_string(), "car".to_string()];
+        let mut float = Confusion::new(3, None);
+        float.add_all(&[0, 0, 1, 1], &[0, 0, 1, 1]);
+        let mut int8 = Confusion::new(3, None);
+        int8.add_all(&[0, 0, 1, 1], &[0, 1, 1, 1]);
+        let m = Metrics::new(&names, true, 4, &float, &int8);
+        assert_eq!((m.metric.as_str(), m.float), ("mIoU", 1.0));
+        assert_eq!(m.int8, (0.5 + 2.0 / 3.0) / 2.0);
+        assert_eq!(m.accuracy, [1.0, 0.75]);
+        assert_eq!(m.classes[2], ClassMetrics { name: "car".into(), float: None, int8: None });
+        assert_eq!(serde_json::from_str::<Metrics>(&serde_json::to_string(&m).unwrap()).unwrap(), m);
+        let m = Metrics::new(&names, false, 4, &float, &int8);
+        assert_eq!((m.metric.as_str(), m.int8), ("accuracy", 0.75));
+    }
+}

@@ -1,0 +1,124 @@
+//! Learning curves.
+
+use super::canvas::{FAINT, GRID, INK, PAPER};
+use super::font;
+use image::RgbImage;
+use plotters::prelude::*;
+
+/// One epoch of a learning curve.
+#[derive(Clone, Copy, Debug)]
+pub struct Point {
+    /// Epoch, from 1.
+    pub epoch: usize,
+    /// Mean training loss.
+    pub loss: f64,
+    /// Metric on the held-out data, where it was evaluated.
+    pub metric: Option<f64>,
+}
+
+/// A picture that could not be drawn.
+#[derive(Debug, thiserror::Error)]
+#[error("the picture cannot be drawn: {0}")]
+pub struct DrawError(String);
+
+const WIDTH: u32 = 1000;
+const HEIGHT: u32 = 380;
+const LOSS: RGBColor = RGBColor(196, 78, 82);
+const METRIC: RGBColor = RGBColor(55, 98, 168);
+
+fn rgb(c: [u8; 3]) -> RGBColor {
+    RGBColor(c[0], c[1], c[2])
+}
+
+/// Training loss at the left, the held-out metric (called `metric`) at the right.
+///
+/// # Errors
+/// The drawing library refuses, which it does not for finite values.
+pub fn learning(title: &str, metric: &str, points: &[Point]) -> Result<RgbImage, DrawError> {
+    font::register();
+    let mut pixels = vec![0u8; (WIDTH * HEIGHT * 3) as usize];
+    draw(&mut pixels, title, metric, points).map_err(|e| DrawError(e.to_string()))?;
+    RgbImage::from_raw(WIDTH, HEIGHT, pixels).ok_or_else(|| DrawError("wrong number of pixels".into()))
+}
+
+fn draw(
+    pixels: &mut [u8],
+    title: &str,
+    metric: &str,
+    points: &[Point],
+) -> Result<(), Box<dyn std::error::Error>> {
+    let root = BitMapBackend::with_buffer(pixels, (WIDTH, HEIGHT)).into_drawing_area();
+    root.fill(&rgb(PAPER.0))?;
+    let heading = (font::FAMILY, 20).into_font().color(&rgb(INK));
+    root.draw_text(title, &heading, (20, 12))?;
+    let (_, body) = root.split_vertically(40);
+    let (left, right) = body.split_horizontally(WIDTH / 2);
+    let losses: Vec<(f64, f64)> = finite(points.iter().map(|p| (p.epoch, Some(p.loss))));
+    let metrics: Vec<(f64, f64)> = finite(points.iter().map(|p| (p.epoch, p.metric)));
+    panel(&left, "training loss", &losses, LOSS, None)?;
+    let best = metrics.iter().copied().max_by(|a, b| a.1.total_cmp(&b.1));
+    panel(&right, &format!("{metric}, held out"), &metrics, METRIC, best)?;
+    root.present()?;
+    Ok(())
+}
+
+fn finite(values: impl Iterator<Item = (usize, Option<f64>)>) -> Vec<(f64, f64)> {
+    values.filter_map(|(e, v)| v.filter(|v| v.is_finite()).map(|v| (e as f64, v))).collect()
+}
+
+type Area<'a> = DrawingArea<BitMapBackend<'a>, plotters::coord::Shift>;
+
+fn panel(
+    area: &Area<'_>,
+    caption: &str,
+    values: &[(f64, f64)],
+    colour: RGBColor,
+    mark: Option<(f64, f64)>,
+) -> Result<(), Box<dyn std::error::Error>> {
+    let bounds = |pick: fn(&(f64, f64)) -> f64| {
+        let (lo, hi) = values
+            .iter()
+            .map(pick)
+            .fold((f64::INFINITY, f64::NEG_INFINITY), |(lo, hi), v| (lo.min(v), hi.max(v)));
+        if lo.is_finite() { (lo, hi) } else { (0.0, 1.0) }
+    };
+    let (x0, x1) = bounds(|p| p.0);
+    let (y0, y1) = bounds(|p| p.1);
+    let room = ((y1 - y0) * 0.06).max(1e-4);
+    let label = (font::FAMILY, 14).into_font().color(&rgb(FAINT));
+    let mut chart = ChartBuilder::on(area)
+        .margin(12)
+        .margin_right(24)
+        .caption(caption, (font::FAMILY, 16).into_font().color(&rgb(colour_of(colour))))
+        .x_label_area_size(36)
+        .y_label_area_size(56)
+        .build_cartesian_2d(x0..x1.max(x0 + 1.0), (y0 - room)..(y1 + room))?;
+    chart
+        .configure_mesh()
+        .light_line_style(rgb(PAPER.0))
+        .bold_line_style(rgb(GRID))
+        .axis_style(rgb(FAINT))
+        .label_style(label.clone())
+        .x_labels(6)
+        .y_labels(6)
+        .x_label_formatter(&|v| format!("{v:.0}"))
+        .y_label_formatter(&|v| format!("{v:.2}"))
+        .x_desc("epoch")
+        .axis_desc_style(label.clone())
+        .draw()?;
+    chart.draw_series(LineSeries::new(values.iter().copied(), colour.stroke_width(2)))?;
+    if let Some((epoch, value)) = mark {
+        chart.draw_series([Circle::new((epoch, value), 4, colour.filled())])?;
+        let text = format!("best {value:.4} in epoch {epoch:.0}");
+        let style = (font::FAMILY, 14).into_font().color(&rgb(INK));
+        // Inside of the chart, below the curve's end, where a rising curve leaves room.
+        let (w, h) = area.dim_in_pixel();
+        let x = w.saturating_sub(font::width(&text, 14.0) + 40);
+        area.draw_text(&text, &style, (x as i32, h as i32 - 72))?;
+    }
+    Ok(())
+}
+
+fn colour_of(c: RGBColor) -> [u8; 3] {
+    [c.0, c.1, c.2]
+}

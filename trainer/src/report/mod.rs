@@ -1,0 +1,11 @@
+//! What a person looks at: pictures, model cards, and the facts of a file.
+
+pub mod arena;
+pub mod artifact;
+mod canvas;
+pub mod card;
+pub mod confusion;
+pub mod curves;
+pub mod facts;
+mod font;
+pub mod overlay;
