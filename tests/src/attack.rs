@@ -54,7 +54,8 @@ fn work(model: &Model<'_>) -> u64 {
     };
     let node = |node: &dunlin::format::Node| {
         let (inputs, outputs) = (model.ids(node.inputs), model.ids(node.outputs));
-        let c = |list: &[u16]| list.first().map_or(0, |&id| u64::from(model.tensors()[usize::from(id)].shape.c));
+        let c =
+            |list: &[u16]| list.first().map_or(0, |&id| u64::from(model.tensors()[usize::from(id)].shape.c));
         let taps = |w: &Window| w.taps() as u64;
         let scores = |labels: Option<dunlin::ops::LabelScores>| labels.map_or(1, |l| u64::from(l.channels));
         let per_output = match &node.op {
@@ -118,7 +119,8 @@ impl Attacker {
         assert!(model.metadata().is_some(), "metadata of an accepted file");
         let needed = [model.arena_bytes(), model.state_bytes()];
         if needed.iter().any(|&n| n > MAX_MEMORY) {
-            let (arena, state) = (&mut arena.as_mut_slice()[..MAX_MEMORY], &mut state.as_mut_slice()[..MAX_MEMORY]);
+            let (arena, state) =
+                (&mut arena.as_mut_slice()[..MAX_MEMORY], &mut state.as_mut_slice()[..MAX_MEMORY]);
             let missing = |n: usize| (n.saturating_sub(MAX_MEMORY) as u32, n as u32);
             let expected = match (missing(needed[0]), missing(needed[1])) {
                 ((0, _), (missing, needed)) => SessionError::State { missing, needed },
@@ -165,7 +167,8 @@ fn run_once(
         let middle = |needed: usize| GUARD..GUARD + needed + GUARD / 2;
         let arena = &mut arena.as_mut_slice()[middle(needed[0])];
         let state = &mut state.as_mut_slice()[GUARD..GUARD + needed[1]];
-        let mut session = Session::with_state(model, arena, state).expect("as much memory as the model asks for");
+        let mut session =
+            Session::with_state(model, arena, state).expect("as much memory as the model asks for");
         session.reset_state();
         for (dim, &bound) in model.dims().iter().enumerate() {
             session.set_len(dim, count.min(bound)).expect("a count within its bound");

@@ -5,6 +5,7 @@
 
 use crate::cases::Kind;
 use crate::draw::Draw;
+use crate::host::Tables;
 use crate::oracle::nearest_indices;
 use dunlin::format::{
     Blob, DType, DataSection, NodeSpec, OwnedMetadata, Place, ProgramSpec, Scaling, Scratch, Tensor, encode,
@@ -12,7 +13,6 @@ use dunlin::format::{
 use dunlin::ops::*;
 use dunlin::quant::{Clamp, QParams, Requant};
 use dunlin::shape::{Pad as Border, Padding, Shape, Window};
-use crate::host::Tables;
 use dunlin::{AlignedVec, IsaKind, Model, Session};
 use std::path::PathBuf;
 
@@ -65,7 +65,8 @@ impl Network {
     }
 
     fn node(&mut self, op: Op, inputs: &[u16], outputs: &[u16]) {
-        let needed = dunlin::scratch_bytes(&op, &self.spec.tensors, inputs, outputs, IsaKind::native()) as u32;
+        let needed =
+            dunlin::scratch_bytes(&op, &self.spec.tensors, inputs, outputs, IsaKind::native()) as u32;
         let scratch = match needed {
             0 => Scratch::default(),
             len => Scratch { offset: self.spec.arena_len.next_multiple_of(16), len },
@@ -77,9 +78,8 @@ impl Network {
     /// Weights with factors that keep sums of `taps` products in range.
     fn filter(&mut self, channels: u32, weights: usize, taps: u32) -> Filter {
         let values: Vec<i8> = (0..weights).map(|_| self.draw.range(-127, 127) as i8).collect();
-        let mut words = |low, high| -> Vec<i32> {
-            (0..channels).map(|_| self.draw.range(low, high) as i32).collect()
-        };
+        let mut words =
+            |low, high| -> Vec<i32> { (0..channels).map(|_| self.draw.range(low, high) as i32).collect() };
         let (bias, multiplier) = (words(-3000, 3000), words(1 << 30, i64::from(i32::MAX)));
         let shift = -6 - (taps.ilog2() / 2) as i8;
         let data = &mut self.spec.data;
@@ -120,16 +120,28 @@ fn image_branch(net: &mut Network, pixels: u16) -> (u16, u16) {
     net.node(Op::DepthwiseConv2d(op), &[features], &[depthwise]);
 
     let sum = net.over(features, images(6, 6, 4));
-    let op = Add { inputs: [factor(0.5), factor(0.4)], output: factor(2.0 / f64::from(1 << 20)), left_shift: 20, clamp: Clamp::FULL };
+    let op = Add {
+        inputs: [factor(0.5), factor(0.4)],
+        output: factor(2.0 / f64::from(1 << 20)),
+        left_shift: 20,
+        clamp: Clamp::FULL,
+    };
     net.node(Op::Add(op), &[features, depthwise], &[sum]);
 
     let halve = Window::square(2, 2);
-    let (pooled, positions) = (net.int8(images(3, 3, 4), 0.1, 3), net.tensor(DType::U8, images(3, 3, 4), QParams::UNIT));
+    let (pooled, positions) =
+        (net.int8(images(3, 3, 4), 0.1, 3), net.tensor(DType::U8, images(3, 3, 4), QParams::UNIT));
     net.node(Op::MaxPool2dWithIndices(MaxPool2dWithIndices { window: halve }), &[sum], &[pooled, positions]);
 
     let gate = Place::Data(net.spec.data.push(&[90i8, -40, 127, 5]).0);
     let shape = Shape::vector(4);
-    let gate = net.push(Tensor { dtype: DType::I8, shape, quant: QParams { scale: 0.01, zero_point: 0 }, place: gate, rows: None });
+    let gate = net.push(Tensor {
+        dtype: DType::I8,
+        shape,
+        quant: QParams { scale: 0.01, zero_point: 0 },
+        place: gate,
+        rows: None,
+    });
     let gated = net.over(pooled, images(3, 3, 4));
     net.node(Op::Mul(Mul { output: factor(0.01), clamp: Clamp::FULL }), &[pooled, gate], &[gated]);
 
@@ -161,7 +173,13 @@ fn image_branch(net: &mut Network, pixels: u16) -> (u16, u16) {
     net.node(Op::Pad(op), &[cropped], &[padded]);
 
     let scores = net.int8(images(5, 5, 3), 0.2, 0);
-    let op = ResizeBilinear { output_h: 5, output_w: 5, half_pixel_centers: true, align_corners: false, labels: None };
+    let op = ResizeBilinear {
+        output_h: 5,
+        output_w: 5,
+        half_pixel_centers: true,
+        align_corners: false,
+        labels: None,
+    };
     net.node(Op::ResizeBilinear(op), &[padded], &[scores]);
     let labels = net.tensor(DType::U8, images(5, 5, 1), QParams::UNIT);
     net.node(Op::ArgMax(ArgMax {}), &[scores], &[labels]);
@@ -179,7 +197,12 @@ fn class_branch(net: &mut Network, scores: u16) -> (u16, u16) {
     let state = Tensor { place: Place::State(0), ..net.get(logits) };
     net.spec.state_len = 5;
     let state = net.push(state);
-    let op = Add { inputs: [factor(0.5); 2], output: factor(2.0 / f64::from(1 << 20)), left_shift: 20, clamp: Clamp::FULL };
+    let op = Add {
+        inputs: [factor(0.5); 2],
+        output: factor(2.0 / f64::from(1 << 20)),
+        left_shift: 20,
+        clamp: Clamp::FULL,
+    };
     net.node(Op::Add(op), &[state, logits], &[state]);
 
     let probabilities = net.int8(Shape::vector(5), 1.0 / 256.0, -128);
@@ -253,7 +276,8 @@ pub fn inputs(run: usize) -> [Vec<u8>; 2] {
 /// # Errors
 /// The model or its session is refused.
 pub fn run(model: &Model<'_>, runs: &[[Vec<u8>; 2]]) -> Result<Vec<Vec<Vec<u8>>>, dunlin::SessionError> {
-    let (mut arena, mut state) = (AlignedVec::zeroed(model.arena_bytes()), AlignedVec::zeroed(model.state_bytes()));
+    let (mut arena, mut state) =
+        (AlignedVec::zeroed(model.arena_bytes()), AlignedVec::zeroed(model.state_bytes()));
     let mut session = Session::with_state(model, arena.as_mut_slice(), state.as_mut_slice())?;
     let mut results = Vec::new();
     for (inputs, count) in runs.iter().zip(COUNTS) {

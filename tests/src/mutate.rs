@@ -80,7 +80,12 @@ impl Parts {
     pub fn of(file: &[u8]) -> Self {
         let header = Header::parse(file).expect("mutants are made of valid files");
         let part = |(start, len): (u32, u32)| file[start as usize..(start + len) as usize].to_vec();
-        Self { header, program: part(header.program), metadata: part(header.metadata), data: part(header.data) }
+        Self {
+            header,
+            program: part(header.program),
+            metadata: part(header.metadata),
+            data: part(header.data),
+        }
     }
 
     /// Writes the file with its parts in order and 16-byte aligned data; length and checksum are left to

@@ -32,7 +32,8 @@ fn left_out() -> bool {
     if !emulation_is_off() {
         return false;
     }
-    let notice = format!("LEFT OUT: {} emulated boards, DUNLIN_EMULATION is 0; see `cargo xtask setup`", BOARDS.len());
+    let notice =
+        format!("LEFT OUT: {} emulated boards, DUNLIN_EMULATION is 0; see `cargo xtask setup`", BOARDS.len());
     assert!(!required("CI") && !required("DUNLIN_REQUIRE_BOARDS"), "{notice}");
     eprintln!("{notice}");
     true
@@ -47,7 +48,8 @@ fn case_job(case: &cases::Case) -> Expected {
 fn golden_job() -> Expected {
     let model = std::fs::read(golden::folder(1).join("model.dun")).expect("the golden model");
     let inputs: Vec<_> = (0..COUNTS.len()).map(golden::inputs).collect();
-    let runs = inputs.iter().zip(COUNTS).map(|(i, count)| Run { inputs: i.to_vec(), counts: vec![count] }).collect();
+    let runs =
+        inputs.iter().zip(COUNTS).map(|(i, count)| Run { inputs: i.to_vec(), counts: vec![count] }).collect();
     let file = AlignedVec::from_slice(&model);
     let mut tables = Tables::new();
     let outputs = golden::run(&Model::parse(file.as_slice(), &mut tables).expect("version 1"), &inputs);
@@ -78,7 +80,9 @@ fn compare(board: &Board, report: &Report, expected: &[Expected]) -> (usize, Vec
             JobOutcome::Failed(failure) if failure.stage == Stage::Session => {
                 unfit.push(format!("{}: {}", job.name, failure.text));
             }
-            JobOutcome::Failed(failure) if failure.stage == Stage::Parse && failure.text.contains("Capacity") => {
+            JobOutcome::Failed(failure)
+                if failure.stage == Stage::Parse && failure.text.contains("Capacity") =>
+            {
                 unfit.push(format!("{}: {}", job.name, failure.text));
             }
             JobOutcome::Failed(failure) => panic!("{name}: {:?} {}", failure.stage, failure.text),
@@ -116,7 +120,11 @@ fn every_case_runs_alike_on_every_board() {
         let (ran, unfit) = emulate(board, &expected);
         assert_eq!(ran + unfit.len(), expected.len());
         if board.name == MICROBIT.name {
-            assert!(ran * 100 >= expected.len() * LEAST_ON_MICROBIT, "only {ran} cases ran on {}", board.name);
+            assert!(
+                ran * 100 >= expected.len() * LEAST_ON_MICROBIT,
+                "only {ran} cases ran on {}",
+                board.name
+            );
         } else {
             assert_eq!(ran, expected.len(), "{}: every case fits a board with megabytes", board.name);
         }
@@ -143,12 +151,17 @@ fn model_job(path: &Path) -> Expected {
     let model = std::fs::read(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
     let file = AlignedVec::from_slice(&model);
     let mut tables = Box::new(Storage::<1024, 2048, 4096>::new());
-    let parsed = Model::parse(file.as_slice(), &mut tables).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    let parsed =
+        Model::parse(file.as_slice(), &mut tables).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
     let mut draw = Draw::seeded(7);
-    let inputs: Vec<Vec<u8>> =
-        parsed.inputs().map(|t| draw.bytes(t.bytes() as usize).into_iter().map(|b| b as u8).collect()).collect();
-    let (mut arena, mut state) = (AlignedVec::zeroed(parsed.arena_bytes()), AlignedVec::zeroed(parsed.state_bytes()));
-    let mut session = Session::with_state(&parsed, arena.as_mut_slice(), state.as_mut_slice()).expect("memory enough");
+    let inputs: Vec<Vec<u8>> = parsed
+        .inputs()
+        .map(|t| draw.bytes(t.bytes() as usize).into_iter().map(|b| b as u8).collect())
+        .collect();
+    let (mut arena, mut state) =
+        (AlignedVec::zeroed(parsed.arena_bytes()), AlignedVec::zeroed(parsed.state_bytes()));
+    let mut session =
+        Session::with_state(&parsed, arena.as_mut_slice(), state.as_mut_slice()).expect("memory enough");
     for (i, bytes) in inputs.iter().enumerate() {
         session.input_bytes_mut(i).expect("an input").copy_from_slice(bytes);
     }

@@ -23,7 +23,10 @@ fn the_operator_table_has_every_operator_in_the_order_of_the_file() {
     assert_eq!(listed.len(), Kind::ALL.len());
     let cases = seeded();
     for (number, (row, kind)) in listed.iter().zip(Kind::ALL).enumerate() {
-        assert_eq!((row[0].as_str(), row[1].as_str()), (number.to_string().as_str(), format!("`{kind:?}`").as_str()));
+        assert_eq!(
+            (row[0].as_str(), row[1].as_str()),
+            (number.to_string().as_str(), format!("`{kind:?}`").as_str())
+        );
         let op = operator(&cases.iter().find(|case| case.kind == *kind).unwrap().model);
         assert_eq!(row[7] == "yes", op.in_place(), "{kind:?}: works in place?");
     }
@@ -59,7 +62,9 @@ fn the_byte_map_covers_the_header() {
     let mut next = 0;
     for row in rows(&text) {
         let (Ok(offset), Some(bytes)) = (row[0].parse::<usize>(), row.get(1)) else { continue };
-        let Ok(bytes) = bytes.split('+').map(|n| n.trim().parse::<usize>()).sum::<Result<usize, _>>() else { continue };
+        let Ok(bytes) = bytes.split('+').map(|n| n.trim().parse::<usize>()).sum::<Result<usize, _>>() else {
+            continue;
+        };
         assert_eq!(offset, next, "a gap or an overlap in the byte map");
         next = offset + bytes;
     }

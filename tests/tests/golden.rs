@@ -8,7 +8,8 @@ use dunlin_tests::host::Tables;
 
 fn read(version: u16, name: &str) -> Vec<u8> {
     let path = folder(version).join(name);
-    std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}; `cargo run -p dunlin-tests --bin golden`", path.display()))
+    std::fs::read(&path)
+        .unwrap_or_else(|e| panic!("{}: {e}; `cargo run -p dunlin-tests --bin golden`", path.display()))
 }
 
 #[test]
@@ -51,7 +52,11 @@ fn the_newest_golden_model_has_every_operator() {
 #[test]
 fn the_encoder_still_writes_the_newest_golden_files() {
     for (name, bytes) in files() {
-        assert_eq!(bytes, read(VERSION, &name), "{name}; `cargo run -p dunlin-tests --bin golden` shows how it differs");
+        assert_eq!(
+            bytes,
+            read(VERSION, &name),
+            "{name}; `cargo run -p dunlin-tests --bin golden` shows how it differs"
+        );
     }
 }
 

@@ -28,7 +28,9 @@ fn bases() -> Vec<Parts> {
     let cases = seeded();
     let mut bases = vec![Parts::of(golden::model().as_slice())];
     for kind in Kind::ALL {
-        bases.extend(cases.iter().filter(|c| c.kind == *kind).filter(small).take(6).map(|c| Parts::of(&c.model)));
+        bases.extend(
+            cases.iter().filter(|c| c.kind == *kind).filter(small).take(6).map(|c| Parts::of(&c.model)),
+        );
     }
     bases
 }
@@ -93,7 +95,10 @@ fn mutants_are_refused_or_run_harmlessly() {
         println!("mutant {from}: {file:02x?}");
         dunlin::format::reseal(&mut file);
         let (file, mut tables) = (dunlin::AlignedVec::from_slice(&file), Tables::new());
-        println!("{:#?}", dunlin::Model::parse(file.as_slice(), &mut tables).map(|m| format!("{:?}", m.tables())));
+        println!(
+            "{:#?}",
+            dunlin::Model::parse(file.as_slice(), &mut tables).map(|m| format!("{:?}", m.tables()))
+        );
     }
     let threads = std::thread::available_parallelism().map_or(1, |n| n.get() as u64).min(to - from);
     let share = (to - from).div_ceil(threads);

@@ -77,7 +77,9 @@ fn a_changed_byte_is_refused_by_the_header_or_the_checksum() {
                     7 | 57..=63 => error == ParseError::Header { offset: at as u32, found: u32::from(value) },
                     8..=11 => matches!(
                         error,
-                        ParseError::Truncated { .. } | ParseError::Checksum { .. } | ParseError::Header { offset: 8, .. }
+                        ParseError::Truncated { .. }
+                            | ParseError::Checksum { .. }
+                            | ParseError::Header { offset: 8, .. }
                     ),
                     _ => matches!(error, ParseError::Checksum { .. }),
                 };

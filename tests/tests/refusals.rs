@@ -1,8 +1,8 @@
 //! Every way in which a program can be wrong, and the error that says so, by value.
 
 use dunlin::format::{
-    Blob, DType, DataSection, EncodeError, HEADER_LEN, NodeSpec, OwnedMetadata, Place, ProgramSpec, Scratch, Tensor,
-    encode, reseal,
+    Blob, DType, DataSection, EncodeError, HEADER_LEN, NodeSpec, OwnedMetadata, Place, ProgramSpec, Scratch,
+    Tensor, encode, reseal,
 };
 use dunlin::ops::{
     Add, ArgMax, Concat, Conv2d, Dense, Filter, LabelScores, Lut, MaxPool2d, MaxUnpool2d, Op, Pad, Reshape,
@@ -138,7 +138,11 @@ fn headers() {
     assert_eq!(with(7, &[1]), Err(ParseError::Header { offset: 7, found: 1 }));
     assert_eq!(with(60, &[9]), Err(ParseError::Header { offset: 60, found: 9 }));
     for (at, bad) in [(16, 0u32), (16, u32::MAX), (24, 64), (32, u32::MAX - 15)] {
-        assert_eq!(with(at, &bad.to_le_bytes()), Err(ParseError::Header { offset: at as u32, found: bad }), "{at}");
+        assert_eq!(
+            with(at, &bad.to_le_bytes()),
+            Err(ParseError::Header { offset: at as u32, found: bad }),
+            "{at}"
+        );
     }
     for at in [20usize, 28, 36] {
         let found = word(&good, at - 4);
@@ -200,7 +204,9 @@ fn counts_that_do_not_fit_the_program() {
     // One node less: bytes are left over, and decoding stops where they begin.
     file[48] = 1;
     reseal(&mut file);
-    let Err(ParseError::Decode { offset, part: Part::Nodes }) = parse(&file) else { panic!("{:?}", parse(&file)) };
+    let Err(ParseError::Decode { offset, part: Part::Nodes }) = parse(&file) else {
+        panic!("{:?}", parse(&file))
+    };
     assert!(offset > HEADER_LEN as u32 && offset < end);
     // One node more: the program ends first.
     file[48] = 3;
@@ -221,7 +227,9 @@ fn counts_that_do_not_fit_the_program() {
 
 #[test]
 fn tensors() {
-    for shape in [Shape::rows(0, 4), Shape::new(u32::MAX, u32::MAX, u32::MAX, u32::MAX), Shape::vector((1 << 28) + 1)] {
+    for shape in
+        [Shape::rows(0, 4), Shape::new(u32::MAX, u32::MAX, u32::MAX, u32::MAX), Shape::vector((1 << 28) + 1)]
+    {
         assert_eq!(tensor_fault(1, |s| s.tensors[1].shape = shape), TensorFault::Shape(shape));
     }
     for scale in [0.0, -1.0, f32::INFINITY] {
@@ -288,10 +296,13 @@ fn interfaces() {
     assert_eq!(tensor_fault(2, |s| s.outputs = vec![2, 1, 2]), TensorFault::Interface);
     assert_eq!(tensor_fault(7, |s| s.outputs = vec![7]), TensorFault::Interface);
     assert_eq!(tensor_fault(0, |s| s.tensors[0].place = Place::Data(0)), TensorFault::Interface);
-    assert_eq!(tensor_fault(3, |s| {
-        s.tensors.push(tensor(Shape::vector(1), 0));
-        s.outputs = vec![3];
-    }), TensorFault::NeverWritten);
+    assert_eq!(
+        tensor_fault(3, |s| {
+            s.tensors.push(tensor(Shape::vector(1), 0));
+            s.outputs = vec![3];
+        }),
+        TensorFault::NeverWritten
+    );
 }
 
 #[test]
@@ -308,7 +319,10 @@ fn order_of_nodes() {
     assert_eq!(node_fault(1, |s| s.nodes[1].inputs = vec![9]), NodeFault::UnknownTensor(9));
     assert_eq!(node_fault(1, |s| s.nodes[1].outputs = vec![3]), NodeFault::UnknownTensor(3));
     assert_eq!(node_fault(0, |s| s.nodes[0].inputs.clear()), NodeFault::Inputs { found: 0, expected: 1 });
-    assert_eq!(node_fault(0, |s| s.nodes[0].inputs = vec![0, 0]), NodeFault::Inputs { found: 2, expected: 1 });
+    assert_eq!(
+        node_fault(0, |s| s.nodes[0].inputs = vec![0, 0]),
+        NodeFault::Inputs { found: 2, expected: 1 }
+    );
     assert_eq!(node_fault(1, |s| s.nodes[1].outputs.clear()), NodeFault::Outputs { found: 0, expected: 1 });
 }
 
@@ -337,27 +351,36 @@ fn memory_shared_by_live_tensors() {
     assert_eq!(overlap(|s| s.tensors[1].place = Place::Arena(15)), pair(0, 1));
     assert_eq!(overlap(|s| s.tensors[1].place = Place::Arena(8)), pair(0, 1));
     // An output lives on, so the node after it may not take its place.
-    assert_eq!(overlap(|s| {
-        s.outputs = vec![1, 2];
-        s.tensors[2].place = Place::Arena(16);
-    }), pair(1, 2));
+    assert_eq!(
+        overlap(|s| {
+            s.outputs = vec![1, 2];
+            s.tensors[2].place = Place::Arena(16);
+        }),
+        pair(1, 2)
+    );
     // In place only where the input is not needed any more ...
-    assert_eq!(overlap(|s| {
-        s.tensors[1].place = Place::Arena(0);
-        s.nodes[1].inputs = vec![0];
-        s.outputs = vec![2, 1];
-    }), pair(0, 1));
+    assert_eq!(
+        overlap(|s| {
+            s.tensors[1].place = Place::Arena(0);
+            s.nodes[1].inputs = vec![0];
+            s.outputs = vec![2, 1];
+        }),
+        pair(0, 1)
+    );
     // ... by an operator that can.
     let argmax = Op::ArgMax(ArgMax {});
     let labels = Tensor { dtype: DType::U8, ..tensor(Shape::rows(4, 1), 0) };
     let mut spec = single(argmax, &[tensor(Shape::rows(4, 1), 0)], labels, DataSection::new());
     spec.tensors[1].place = Place::Arena(0);
     assert_eq!(refused(&spec), pair(0, 1));
-    assert_eq!(overlap(|s| {
-        s.state_len = 24;
-        s.tensors[0].place = Place::State(0);
-        s.tensors[1].place = Place::State(8);
-    }), pair(0, 1));
+    assert_eq!(
+        overlap(|s| {
+            s.state_len = 24;
+            s.tensors[0].place = Place::State(0);
+            s.tensors[1].place = Place::State(8);
+        }),
+        pair(0, 1)
+    );
     // The right way round, the same tensors are accepted.
     let mut spec = chain();
     spec.tensors[1].place = Place::Arena(0);
@@ -417,7 +440,9 @@ fn scratch_memory() {
         spec.nodes[0].scratch = Scratch { offset, len };
         encode(&spec).map(|_| ())
     };
-    let fault = |found| Err(EncodeError::Refused(ParseError::Node { node: 0, fault: NodeFault::Scratch { found, needed } }));
+    let fault = |found| {
+        Err(EncodeError::Refused(ParseError::Node { node: 0, fault: NodeFault::Scratch { found, needed } }))
+    };
     assert_eq!(with(128, needed), Ok(()));
     assert_eq!(with(128, needed - 1), fault(needed - 1));
     assert_eq!(with(0, 0), fault(0));
@@ -442,7 +467,10 @@ fn types_shapes_and_quantisation() {
     let wide = Tensor { place: Place::State(0), ..tensor(Shape::vector(257), 0) };
     let mut spec = single(argmax, &[wide], Tensor { shape: Shape::vector(1), ..labels }, none());
     spec.state_len = 257;
-    assert_eq!(refused(&spec), ParseError::Node { node: 0, fault: NodeFault::InputShape(Shape::vector(257)) });
+    assert_eq!(
+        refused(&spec),
+        ParseError::Node { node: 0, fault: NodeFault::InputShape(Shape::vector(257)) }
+    );
     let other = Tensor { quant: QParams { scale: 0.25, zero_point: 0 }, ..rows };
     assert_eq!(operator_fault(Op::Reshape(Reshape {}), &[rows], other, none()), NodeFault::Quantisation(0));
     let other = Tensor { quant: QParams { zero_point: 1, ..QUANT }, ..rows };
@@ -453,7 +481,10 @@ fn types_shapes_and_quantisation() {
     let narrow = tensor(Shape::rows(4, 3), 0);
     assert_eq!(operator_fault(concat, &[rows, narrow], joined, none()), NodeFault::InputShape(narrow.shape));
     let less = tensor(Shape::rows(4, 3), 0);
-    assert_eq!(operator_fault(Op::Reshape(Reshape {}), &[rows], less, none()), NodeFault::InputShape(rows.shape));
+    assert_eq!(
+        operator_fault(Op::Reshape(Reshape {}), &[rows], less, none()),
+        NodeFault::InputShape(rows.shape)
+    );
     let beyond = Op::Slice(Slice { begin: [0, 0, 1, 0] });
     assert_eq!(operator_fault(beyond, &[rows], rows, none()), NodeFault::InputShape(rows.shape));
     let overflow = Op::Slice(Slice { begin: [u32::MAX; 4] });
@@ -468,7 +499,9 @@ fn windows_and_attributes() {
     let image = tensor(Shape::image(4, 4, 1), 0);
     let pool = |window, clamp| Op::MaxPool2d(MaxPool2d { window, clamp });
     let none = DataSection::new;
-    for window in [Window::square(5, 1), Window::square(0, 1), Window::square(2, 0), Window::square(2, 1).dilated(0)] {
+    for window in
+        [Window::square(5, 1), Window::square(0, 1), Window::square(2, 0), Window::square(2, 1).dilated(0)]
+    {
         assert_eq!(operator_fault(pool(window, Clamp::FULL), &[image], image, none()), NodeFault::Window);
     }
     // A window that lies in the padding alone has no maximum.
@@ -476,7 +509,10 @@ fn windows_and_attributes() {
     let grown = tensor(Shape::image(6, 6, 1), 0);
     assert_eq!(operator_fault(pool(beside, Clamp::FULL), &[image], grown, none()), NodeFault::Window);
     let backwards = Clamp { min: 1, max: 0 };
-    assert_eq!(operator_fault(pool(Window::square(1, 1), backwards), &[image], image, none()), NodeFault::Attribute);
+    assert_eq!(
+        operator_fault(pool(Window::square(1, 1), backwards), &[image], image, none()),
+        NodeFault::Attribute
+    );
     let overlapping = Op::MaxUnpool2d(MaxUnpool2d { window: Window::square(2, 1), output_h: 4, output_w: 4 });
     let small = tensor(Shape::image(3, 3, 1), 0);
     let positions = Tensor { dtype: DType::U8, ..small };
@@ -490,7 +526,9 @@ fn windows_and_attributes() {
     };
     assert_eq!(operator_fault(Op::ResizeBilinear(both), &[image], image, none()), NodeFault::Attribute);
     let half = Requant { multiplier: 1 << 30, shift: 0 };
-    let sum = |left_shift, factor| Op::Add(Add { inputs: [half, factor], output: half, left_shift, clamp: Clamp::FULL });
+    let sum = |left_shift, factor| {
+        Op::Add(Add { inputs: [half, factor], output: half, left_shift, clamp: Clamp::FULL })
+    };
     assert_eq!(operator_fault(sum(23, half), &[image, image], image, none()), NodeFault::Attribute);
     for bad in [(1 << 30) - 1, -1, i32::MIN] {
         let factor = Requant { multiplier: bad, shift: 0 };
@@ -519,7 +557,11 @@ fn constants() {
         let mut data = DataSection::new();
         lut(&mut data);
         let op = Op::Lut(Lut { table: Blob(offset) });
-        assert_eq!(operator_fault(op, &[rows], rows, data), NodeFault::Constant { offset, len: 256 }, "{offset}");
+        assert_eq!(
+            operator_fault(op, &[rows], rows, data),
+            NodeFault::Constant { offset, len: 256 },
+            "{offset}"
+        );
     }
     let image = tensor(Shape::image(2, 2, 1), 0);
     let mut data = DataSection::new();

@@ -27,14 +27,18 @@ fn too_little_memory_is_an_error_that_says_how_much_is_missing() {
         let (a, s) = (model.arena_bytes(), model.state_bytes());
         assert!(a > 100 && s == 5);
         for missing in [1, 7, a] {
-            let error = Session::with_state(model, &mut arena.as_mut_slice()[..a - missing], state.as_mut_slice());
+            let error =
+                Session::with_state(model, &mut arena.as_mut_slice()[..a - missing], state.as_mut_slice());
             let expected = SessionError::Arena { missing: missing as u32, needed: a as u32 };
             assert_eq!(error.err(), Some(expected));
             assert!(expected.to_string().contains(&format!("{missing} bytes too small")));
         }
         let error = Session::with_state(model, arena.as_mut_slice(), &mut state.as_mut_slice()[..2]).err();
         assert_eq!(error, Some(SessionError::State { missing: 3, needed: 5 }));
-        assert_eq!(Session::new(model, arena.as_mut_slice()).err(), Some(SessionError::State { missing: 5, needed: 5 }));
+        assert_eq!(
+            Session::new(model, arena.as_mut_slice()).err(),
+            Some(SessionError::State { missing: 5, needed: 5 })
+        );
         assert!(Session::with_state(model, arena.as_mut_slice(), state.as_mut_slice()).is_ok());
     });
 }

@@ -3,7 +3,9 @@
 //! Drawn programs of a few nodes get drawn places, most of them wrong. Those that the parser accepts are run, and so
 //! is the same program with every tensor in memory of its own; all outputs must be equal.
 
-use dunlin::format::{DType, DataSection, NodeSpec, OwnedMetadata, Place, ProgramSpec, Scratch, Tensor, encode};
+use dunlin::format::{
+    DType, DataSection, NodeSpec, OwnedMetadata, Place, ProgramSpec, Scratch, Tensor, encode,
+};
 use dunlin::ops::{Add, Concat, Lut, MaxPool2d, Mul, Op, Requantize, Reshape, Slice};
 use dunlin::quant::{Clamp, QParams, Requant};
 use dunlin::shape::{Shape, Window};
@@ -77,7 +79,8 @@ fn program(draw: &mut Draw<'_>) -> ProgramSpec {
     }
     if draw.chance(20) {
         // Joins whatever there is, through a window of the arena for its output.
-        let sources: Vec<u16> = (0..draw.range(1, 4)).map(|_| draw.range(0, tensors.len() as i64 - 1) as u16).collect();
+        let sources: Vec<u16> =
+            (0..draw.range(1, 4)).map(|_| draw.range(0, tensors.len() as i64 - 1) as u16).collect();
         let shape = Shape { w: 4 * sources.len() as u32, ..SHAPE };
         tensors.push(Tensor { shape, ..tensor(slot(draw)) });
         let op = Op::Concat(Concat { axis: dunlin::ops::Axis::W });
@@ -124,8 +127,10 @@ fn outputs(spec: &ProgramSpec) -> Result<Vec<Vec<u8>>, ParseError> {
     };
     let mut tables = Tables::new();
     let model = Model::parse(file.as_slice(), &mut tables)?;
-    let (mut arena, mut state) = (AlignedVec::zeroed(model.arena_bytes()), AlignedVec::zeroed(model.state_bytes()));
-    let mut session = Session::with_state(&model, arena.as_mut_slice(), state.as_mut_slice()).expect("memory enough");
+    let (mut arena, mut state) =
+        (AlignedVec::zeroed(model.arena_bytes()), AlignedVec::zeroed(model.state_bytes()));
+    let mut session =
+        Session::with_state(&model, arena.as_mut_slice(), state.as_mut_slice()).expect("memory enough");
     let mut results = Vec::new();
     for run in 0..3 {
         for i in 0..spec.inputs.len() {

@@ -13,8 +13,8 @@ const NODES: usize = 4096;
 /// # Errors
 /// The file cannot be read or the runtime refuses it; the message names the file.
 pub(crate) fn from_path(path: &str) -> Result<String, String> {
-    let root = std::env::var_os("CARGO_MANIFEST_DIR")
-        .ok_or("CARGO_MANIFEST_DIR is not set; compile with cargo")?;
+    let root =
+        std::env::var_os("CARGO_MANIFEST_DIR").ok_or("CARGO_MANIFEST_DIR is not set; compile with cargo")?;
     let path = PathBuf::from(root).join(path);
     let bytes = std::fs::read(&path).map_err(|error| format!("{}: {error}", path.display()))?;
     from_bytes(&path, &bytes)
@@ -74,10 +74,16 @@ fn byte_string(bytes: &[u8]) -> String {
     proc_macro2::Literal::byte_string(bytes).to_string()
 }
 
-fn table<T: serde::Serialize>(code: &mut String, name: &str, element: &str, rows: &[T]) -> Result<(), String> {
+fn table<T: serde::Serialize>(
+    code: &mut String,
+    name: &str,
+    element: &str,
+    rows: &[T],
+) -> Result<(), String> {
     let rows = rows.iter().map(expression).collect::<Result<Vec<_>, _>>();
     let rows = rows.map_err(|error| format!("{name}: {error}"))?;
-    write!(code, "static {name}: [{element}; {}] = [{}];", rows.len(), rows.join(", ")).map_err(|e| e.to_string())
+    write!(code, "static {name}: [{element}; {}] = [{}];", rows.len(), rows.join(", "))
+        .map_err(|e| e.to_string())
 }
 
 #[cfg(test)]

@@ -19,7 +19,9 @@ impl Sizes {
     fn draw(draw: &mut Draw<'_>) -> Self {
         let shape = Shape::new(draw.pick(&[1, 1, 2]), draw.size(1, 6), draw.size(1, 6), draw.size(1, 5));
         let (align_corners, half_pixel) = draw.pick(&[(false, false), (true, false), (false, true)]);
-        Self { shape, h: draw.size(1, 13), w: draw.size(1, 13), align_corners, half_pixel }
+        // From 1 to 66 pixels the rounded scale passes the last one.
+        let mut size = || if draw.chance(10) { 66 } else { draw.size(1, 13) };
+        Self { shape, h: size(), w: size(), align_corners, half_pixel }
     }
 }
 

@@ -21,13 +21,7 @@ pub struct Sum {
 
 /// The element of `b` that a broadcast pairs with an index.
 fn broadcast(b: &Grid, index: [usize; 4]) -> i64 {
-    let mut at = index;
-    for axis in 0..4 {
-        if b.size[axis] == 1 {
-            at[axis] = 0;
-        }
-    }
-    b.at(at)
+    b.at([0, 1, 2, 3].map(|axis| if b.size[axis] == 1 { 0 } else { index[axis] }))
 }
 
 /// Sum of `a` and a broadcast `b`.
