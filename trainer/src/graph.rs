@@ -3,9 +3,15 @@
 //! Training, quantisation-aware training, evaluation, export and lowering all walk it. Nodes are in
 //! topological order by construction: a node can only use values that exist when it is inserted.
 
-use crate::ops::{DType, Init, Op, OpError};
+mod error;
+mod init;
+
+pub use error::GraphError;
+pub(crate) use init::normal;
+
+use crate::ops::{DType, Init, Op};
 use dunlin::shape::Shape;
-use rand::Rng;
+use init::initial;
 use serde::{Deserialize, Serialize};
 
 /// Index of a value in [`Graph::values`].
@@ -114,67 +120,6 @@ pub struct Meta {
     pub data_licence: String,
     /// Name of the recipe.
     pub recipe: String,
-}
-
-/// Why a graph refuses a node or is not valid.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-pub enum GraphError {
-    /// The operator refuses its inputs or attributes.
-    #[error("node `{node}` ({op}): {source}")]
-    Op {
-        /// Name of the node.
-        node: String,
-        /// Operator.
-        op: &'static str,
-        /// What is wrong.
-        source: OpError,
-    },
-    /// An input has another element type than the operator reads.
-    #[error("node `{node}`: input {index} must be {expected} but `{value}` is {found}")]
-    Type {
-        /// Name of the node.
-        node: String,
-        /// Which input.
-        index: usize,
-        /// Name of the value.
-        value: String,
-        /// What the operator reads.
-        expected: DType,
-        /// What the value is.
-        found: DType,
-    },
-    /// A name used twice.
-    #[error("the name `{0}` is used twice")]
-    Name(String),
-    /// A value that does not exist or is written later than read.
-    #[error("node `{node}` reads value {value}, which is not written before it")]
-    Order {
-        /// Name of the node.
-        node: String,
-        /// Index of the value.
-        value: usize,
-    },
-    /// A stored shape or size that is not what the operator gives.
-    #[error("`{name}`: stored as {found}, should be {expected}")]
-    Stored {
-        /// Value or parameter.
-        name: String,
-        /// By inference.
-        expected: String,
-        /// In the graph.
-        found: String,
-    },
-    /// A shape with no element or too many.
-    #[error("`{name}` has shape {shape}: every size must be at least 1 and the product at most 2^28")]
-    Size {
-        /// Name of the value.
-        name: String,
-        /// Its shape.
-        shape: Shape,
-    },
-    /// No output was set.
-    #[error("graph `{0}` has no output")]
-    NoOutput(String),
 }
 
 /// A network: values, nodes in topological order, parameters.
@@ -415,7 +360,7 @@ impl Graph {
             for (id, shape) in node.outputs.iter().zip(&inferred) {
                 let value = self.value(*id);
                 if value.shape != *shape {
-                    return Err(stored(&value.name, shape, &value.shape));
+                    return Err(stored(&value.name, shape, value.shape));
                 }
                 written[id.0] = true;
             }
@@ -496,36 +441,4 @@ fn compact<T>(items: &mut Vec<T>, keep: &[bool]) -> Vec<usize> {
     let mut kept = keep.iter();
     items.retain(|_| kept.next().copied().unwrap_or(false));
     map
-}
-
-fn initial(init: Init, dims: &[usize], rng: &mut rand_pcg::Pcg64) -> Vec<f32> {
-    let count = dims.iter().product();
-    match init {
-        Init::Zeros => vec![0.0; count],
-        Init::Ones => vec![1.0; count],
-        Init::HeNormal { fan_in } => {
-            let std = (2.0 / fan_in as f64).sqrt();
-            (0..count).map(|_| (std * normal(rng)) as f32).collect()
-        }
-        Init::Bilinear { stride } => {
-            let (kh, kw, c_in) = (dims[1], dims[2], dims[3]);
-            let tap = |k: usize, size: usize| {
-                let centre = (size as f32 - 1.0) / 2.0;
-                (1.0 - (k as f32 - centre).abs() / stride as f32).max(0.0)
-            };
-            (0..count)
-                .map(|i| {
-                    let (o, y, x, c) = (i / (kh * kw * c_in), i / (kw * c_in) % kh, i / c_in % kw, i % c_in);
-                    if o == c { tap(y, kh) * tap(x, kw) } else { 0.0 }
-                })
-                .collect()
-        }
-    }
-}
-
-/// One standard normal number (Box and Muller).
-pub(crate) fn normal(rng: &mut rand_pcg::Pcg64) -> f64 {
-    let u: f64 = 1.0 - rng.random::<f64>();
-    let v: f64 = rng.random();
-    (-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * v).cos()
 }

@@ -235,15 +235,18 @@ fn pools_ignore_the_padding() {
         let graph = single(MaxPool { window }, &[s]);
         let y = graph.shape(graph.outputs[0]);
         let largest = |seen: &[(usize, f32)]| seen.iter().fold(f32::NEG_INFINITY, |a, b| a.max(b.1));
-        assert_close(&forward(&graph, &[x.clone()]), &pool_reference(&x, s, y, &window, largest));
+        assert_close(&forward(&graph, std::slice::from_ref(&x)), &pool_reference(&x, s, y, &window, largest));
         let graph = single(AvgPool { window }, &[s]);
         let mean = |seen: &[(usize, f32)]| seen.iter().map(|b| b.1).sum::<f32>() / seen.len() as f32;
-        assert_close(&forward(&graph, &[x.clone()]), &pool_reference(&x, s, y, &window, mean));
+        assert_close(&forward(&graph, std::slice::from_ref(&x)), &pool_reference(&x, s, y, &window, mean));
     }
     let window = Window { kernel_h: 7, kernel_w: 5, ..Window::square(1, 1) };
     let graph = single(AvgPool { window }, &[s]);
     let mean = |seen: &[(usize, f32)]| seen.iter().map(|b| b.1).sum::<f32>() / seen.len() as f32;
-    assert_close(&forward(&graph, &[x.clone()]), &pool_reference(&x, s, Shape::vector(3), &window, mean));
+    assert_close(
+        &forward(&graph, std::slice::from_ref(&x)),
+        &pool_reference(&x, s, Shape::vector(3), &window, mean),
+    );
 }
 
 #[test]
@@ -258,7 +261,7 @@ fn pooling_positions_are_the_first_maximum_and_drive_the_unpool() {
         let weights = Weights::from_graph(&graph, &device);
         let input = tensor(&x, 2, s, &device);
         let run = |g: &Graph, want: &[ValueId]| {
-            exec::run(g, &weights, &[input.clone()], want, Mode::Evaluate, &mut NoTap).unwrap()
+            exec::run(g, &weights, std::slice::from_ref(&input), want, Mode::Evaluate, &mut NoTap).unwrap()
         };
         let found: Vec<i64> =
             run(&graph, &graph.outputs[1..]).int().into_data().convert::<i64>().try_into_vec().unwrap();
@@ -324,7 +327,7 @@ fn resizes_follow_the_coordinate_rules() {
                         }
                     }
                 });
-                assert_close(&forward(&graph, &[x.clone()]), &expected);
+                assert_close(&forward(&graph, std::slice::from_ref(&x)), &expected);
             }
         }
     }
@@ -393,7 +396,7 @@ fn unary_functions_equal_their_f64_definition() {
         UnaryFn::Neg,
     ] {
         let expected: Vec<f32> = x.iter().map(|v| function.eval(f64::from(*v)) as f32).collect();
-        assert_close(&forward(&single(Unary { function }, &[s]), &[x.clone()]), &expected);
+        assert_close(&forward(&single(Unary { function }, &[s]), std::slice::from_ref(&x)), &expected);
     }
 }
 
@@ -424,7 +427,7 @@ fn batch_normalisation_uses_batch_or_running_statistics() {
             .map(|(i, v)| p(0, i % 2) * (v - mean[i % 2]) / (var[i % 2] + 1e-3).sqrt() + p(1, i % 2))
             .collect()
     };
-    assert_close(&forward(&graph, &[x.clone()]), &normal([0.3, 0.4], [1.5, 0.7]));
+    assert_close(&forward(&graph, std::slice::from_ref(&x)), &normal([0.3, 0.4], [1.5, 0.7]));
     let device = Device::flex().autodiff();
     let weights = Weights::from_graph(&graph, &device);
     let mut rng = Pcg64::seed_from_u64(0);

@@ -93,7 +93,7 @@ pub fn recipe(stride: Stride) -> Recipe {
     Recipe {
         model: stride.model().into(),
         seed: 1,
-        epochs: 70,
+        epochs: 50,
         batch: 8,
         threads: 2,
         optimiser: Optimiser::AdamW { rate: 3e-3, decay: 1e-2 },

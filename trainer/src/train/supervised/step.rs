@@ -1,0 +1,150 @@
+//! One step: a batch is split among threads, gradients and statistics are added in a fixed order.
+
+use super::super::{Targets, cross_entropy, single_threaded};
+use super::TrainError;
+use super::trainer::Trainer;
+use crate::data::augment;
+use crate::exec::{self, ExecError, Mode, NoTap, Statistics, Tap};
+use crate::graph::{InputScaling, ParamId};
+use burn::module::Module;
+use burn::optim::{GradientsAccumulator, GradientsParams};
+use burn::tensor::{Tensor, TensorData};
+use rand::seq::SliceRandom;
+use rand_pcg::Pcg64;
+
+/// Weight of a new batch in the running statistics of batch normalisation.
+const STATISTICS_MOMENTUM: f32 = 0.1;
+
+/// What a thread gives back for its share of a batch.
+struct Share {
+    loss: f64,
+    gradients: GradientsParams,
+    statistics: Vec<Statistics>,
+}
+
+impl Trainer<'_> {
+    /// Order of the examples in an epoch.
+    pub(super) fn order(&self, epoch: usize) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..self.data.train.len()).collect();
+        order.shuffle(&mut Pcg64::new(u128::from(self.recipe.seed), (1 << 64) + epoch as u128));
+        order
+    }
+
+    /// One update; returns the loss of the batch.
+    pub(super) fn step(&mut self, epoch: usize, indices: &[usize], rate: f64) -> Result<f64, TrainError> {
+        let parts: Vec<&[usize]> = indices.chunks(indices.len().div_ceil(self.recipe.threads)).collect();
+        let this = &*self;
+        let batches: Vec<(Vec<f32>, Targets)> = std::thread::scope(|scope| {
+            let handles: Vec<_> =
+                parts.iter().map(|part| scope.spawn(move || this.examples(epoch, part))).collect();
+            handles.into_iter().map(|h| h.join().expect("augmentation does not panic")).collect()
+        });
+        let total: f64 = batches.iter().map(|(_, t)| t.total()).sum();
+        let shares: Vec<Result<Share, ExecError>> = std::thread::scope(|scope| {
+            let handles: Vec<_> = batches
+                .into_iter()
+                .zip(&parts)
+                .map(|((input, targets), part)| {
+                    scope.spawn(move || single_threaded(|| this.share(epoch, part, input, &targets, total)))
+                })
+                .collect();
+            handles.into_iter().map(|h| h.join().expect("the executor does not panic")).collect()
+        });
+        let shares = shares.into_iter().collect::<Result<Vec<_>, _>>()?;
+        let loss = shares.iter().map(|s| s.loss).sum();
+        let sizes: Vec<f32> = parts.iter().map(|p| p.len() as f32 / indices.len() as f32).collect();
+        let mut gradients = GradientsAccumulator::new();
+        let mut statistics = Vec::new();
+        for share in shares {
+            gradients.accumulate(&self.weights, share.gradients);
+            statistics.push(share.statistics);
+        }
+        self.weights = self.optimiser.step(rate, self.weights.clone(), gradients.grads());
+        self.update_statistics(&statistics, &sizes);
+        self.update_average(epoch);
+        Ok(loss)
+    }
+
+    /// Augmented input and targets; every example has a generator of its own, so threads do not matter.
+    fn examples(&self, epoch: usize, indices: &[usize]) -> (Vec<f32>, Targets) {
+        let set = &self.data.train;
+        let unit = InputScaling::unit(set.shape.c as usize);
+        let scaling = self.graph.meta.input.as_ref().unwrap_or(&unit);
+        let mut input = Vec::with_capacity(indices.len() * set.shape.elements());
+        let mut labels = Vec::with_capacity(indices.len() * set.label_shape.elements());
+        for &index in indices {
+            let mut rng = generator(self.recipe.seed, epoch, index);
+            let a = &self.recipe.augment;
+            augment::augmented(set, index, a, scaling, &mut rng, &mut input, &mut labels);
+        }
+        (input, Targets::new(&labels, &self.class_weights, set.ignore))
+    }
+
+    fn share(
+        &self,
+        epoch: usize,
+        indices: &[usize],
+        input: Vec<f32>,
+        targets: &Targets,
+        total: f64,
+    ) -> Result<Share, ExecError> {
+        let s = self.data.train.shape;
+        let dims = [indices.len(), s.h as usize, s.w as usize, s.c as usize];
+        let input = Tensor::from_data(TensorData::new(input, dims), &self.device);
+        let weights = self.weights.clone().fork(&self.device);
+        let mut rng = generator(self.recipe.seed ^ 0xD80, epoch, indices[0]);
+        let mut tap = self.tap();
+        let logits = self.graph.logits();
+        let mode = Mode::Train(&mut rng);
+        let run = exec::run(&self.graph, &weights, &[input], &[logits], mode, &mut *tap)?;
+        let loss = cross_entropy(run.float(), targets, total, self.recipe.label_smoothing);
+        let gradients = GradientsParams::from_grads(loss.backward(), &weights);
+        let loss = f64::from(loss.into_scalar::<f32>());
+        Ok(Share { loss, gradients, statistics: run.statistics })
+    }
+
+    fn tap(&self) -> Box<dyn Tap> {
+        self.options.tap.map_or_else(|| Box::new(NoTap) as Box<dyn Tap>, |make| make())
+    }
+
+    fn update_statistics(&mut self, shares: &[Vec<Statistics>], sizes: &[f32]) {
+        let Some(first) = shares.first() else { return };
+        for (at, s) in first.iter().enumerate() {
+            let node = self.graph.node(s.node);
+            let (mean_id, variance_id) = (node.params[2], node.params[3]);
+            let blend = |id: ParamId, of: &dyn Fn(&Statistics) -> Tensor<1>| {
+                let old = self.weights.tensor(id).inner();
+                let new = shares
+                    .iter()
+                    .zip(sizes)
+                    .map(|(s, size)| of(&s[at]).mul_scalar(*size))
+                    .reduce(|a, b| a + b)
+                    .expect("there is a share");
+                let dims = old.dims();
+                old.mul_scalar(1.0 - STATISTICS_MOMENTUM) + new.reshape(dims).mul_scalar(STATISTICS_MOMENTUM)
+            };
+            let mean = blend(mean_id, &|s| s.mean.clone());
+            let variance = blend(variance_id, &|s| s.variance.clone());
+            self.weights.set(mean_id, mean);
+            self.weights.set(variance_id, variance);
+        }
+    }
+
+    /// Exponential average of all parameters; its decay grows from 0.1 so that the start is forgotten.
+    fn update_average(&mut self, epoch: usize) {
+        if self.recipe.average == 0.0 {
+            return;
+        }
+        let step = (epoch * self.steps + self.progress.step) as f32;
+        let decay = self.recipe.average.min((1.0 + step) / (10.0 + step));
+        for (i, p) in self.average.params.iter_mut().enumerate() {
+            for (a, w) in p.data.iter_mut().zip(self.weights.read(ParamId(i))) {
+                *a = decay * *a + (1.0 - decay) * w;
+            }
+        }
+    }
+}
+
+fn generator(seed: u64, epoch: usize, index: usize) -> Pcg64 {
+    Pcg64::new(u128::from(seed), ((epoch as u128) << 64) | (1 << 32) | index as u128)
+}
