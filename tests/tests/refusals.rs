@@ -137,6 +137,7 @@ fn headers() {
     assert_eq!(with(6, &[3]), Err(ParseError::Target { found: 3 }));
     assert_eq!(with(7, &[1]), Err(ParseError::Header { offset: 7, found: 1 }));
     assert_eq!(with(60, &[9]), Err(ParseError::Header { offset: 60, found: 9 }));
+    assert_eq!(with(48, &[0xff, 0xff]), Err(ParseError::Header { offset: 48, found: 65_535 }));
     for (at, bad) in [(16, 0u32), (16, u32::MAX), (24, 64), (32, u32::MAX - 15)] {
         assert_eq!(
             with(at, &bad.to_le_bytes()),

@@ -103,6 +103,10 @@ impl Header {
         if let Some(&at) = reserved.iter().find(|&&at| bytes[at] != 0) {
             return Err(ParseError::Header { offset: at as u32, found: u32::from(bytes[at]) });
         }
+        if header.nodes == u16::MAX {
+            // Times are node numbers from 1 on, and the last of them means "to the end".
+            return Err(ParseError::Header { offset: 48, found: u32::from(header.nodes) });
+        }
         let computed = checksum(&file[..header.file_len as usize]);
         if computed != header.crc {
             return Err(ParseError::Checksum { computed, expected: header.crc });
