@@ -107,7 +107,7 @@ pub const MICROBIT: Board = Board {
     target: "thumbv6m-none-eabi",
     job_address: 0x0002_0000,
     job_bytes: 128 << 10,
-    arena: ArenaPlace::Static(8 << 10),
+    arena: ArenaPlace::Static(10 << 10),
     nodes: 16,
     tensors: 24,
     ids: 48,

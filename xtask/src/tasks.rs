@@ -73,7 +73,12 @@ pub(crate) fn test(arguments: &[&str]) -> Result<(), String> {
     }
     steps.run("workspace tests", || {
         let mut command = with_images(host_cargo(), emulated);
-        call(command.args(["test", "--workspace"]).args(arguments))
+        command.args(["test", "--workspace", "--no-fail-fast"]).args(arguments);
+        // Tests print what did not fit a board; of those that pass, cargo would hide it.
+        if !arguments.contains(&"--") {
+            command.args(["--", "--show-output"]);
+        }
+        call(&mut command)
     });
     steps.finish()
 }

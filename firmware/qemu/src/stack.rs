@@ -73,8 +73,12 @@ pub(crate) fn used_since(mark: usize) -> u32 {
     (mark - lowest(mark)) as u32
 }
 
-/// Bytes of stack in use at the deepest point so far, from the top.
+/// Bytes of stack in use at the deepest point so far, from the top. A stack that has reached the statics below it may
+/// have overwritten them, so nothing of such a start is believed.
 pub(crate) fn peak() -> u32 {
+    if !painted(bottom()) {
+        crate::fault::fail("the stack has reached the statics: results are worthless");
+    }
     let used = (bottom()..top()).step_by(4).find(|&address| !painted(address));
     (top() - used.unwrap_or(top())) as u32
 }
