@@ -14,9 +14,9 @@ use dunlin_tests::draw::Draw;
 use dunlin_tests::host::Tables;
 
 /// Programs that are drawn.
-const PROGRAMS: u64 = 200_000;
+const PROGRAMS: u64 = 60_000;
 /// Least part of them that must be accepted with shared memory, so that the test tests something.
-const LEAST_SHARING: u64 = 5_000;
+const LEAST_SHARING: u64 = 3_000;
 
 const SHAPE: Shape = Shape::new(1, 1, 4, 2);
 const BYTES: u32 = 8;
