@@ -100,3 +100,6 @@ pub fn calibration_batches(
     };
     Ok((0..count).map(sample).collect())
 }
+
+#[cfg(test)]
+mod tests;

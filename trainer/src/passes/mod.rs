@@ -8,7 +8,7 @@ mod drop_identities;
 mod fold_batch_norm;
 mod fuse_activations;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 pub use dead_channels::fold_dead_channels;
 pub use drop_identities::drop_identities;
