@@ -175,6 +175,11 @@ fn print(args: &Args, entries: &[Entry], runs: &[Outcome], left_out: &[String], 
         row
     });
     println!("\n{}\n", table(&head, &right, rows));
+    if entries.iter().skip(1).any(|e| e.metrics.is_some()) {
+        println!(
+            "metrics of `{MODEL}` were measured now, those of committed models are in their metrics.json\n"
+        );
+    }
     boards::print(&args.board, entries, runs);
     for line in left_out {
         println!("left out: {line}");

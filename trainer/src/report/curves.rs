@@ -122,3 +122,25 @@ fn panel(
 fn colour_of(c: RGBColor) -> [u8; 3] {
     [c.0, c.1, c.2]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ink(points: &[Point]) -> usize {
+        let picture = learning("test", "mIoU", points).expect("finite values are drawn");
+        assert_eq!(picture.dimensions(), (WIDTH, HEIGHT));
+        let blue = |p: &&image::Rgb<u8>| p[2] > p[0].saturating_add(60);
+        picture.pixels().filter(blue).count()
+    }
+
+    #[test]
+    fn runs_of_any_length_are_drawn_and_a_longer_curve_has_more_ink() {
+        let point = |epoch: usize, metric| Point { epoch, loss: 1.0 / epoch as f64, metric };
+        let none = ink(&[]);
+        let one = ink(&[point(1, Some(0.5))]);
+        let many = ink(&(1..50).map(|e| point(e, Some(e as f64 / 100.0))).collect::<Vec<_>>());
+        assert!(none < one && one < many, "{none} {one} {many}");
+        assert_eq!(ink(&[point(1, None), Point { epoch: 2, loss: f64::NAN, metric: None }]), none);
+    }
+}

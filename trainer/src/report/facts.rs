@@ -1,9 +1,9 @@
 //! What there is to know of a `.dun` file: its nodes, tensors, lifetimes and totals. The field names are the
 //! keys of `dunlin inspect --json`.
 
-use dunlin::format::{DType, Header, Metadata, Node, Place, Tensor};
-use dunlin::ops::{Filter, Op};
-use dunlin::shape::{Shape, Window};
+use super::cost;
+use dunlin::format::{DType, Header, Metadata, Node, Place};
+use dunlin::shape::Shape;
 use dunlin::{AlignedVec, Model, ParseError, Storage};
 use serde::Serialize;
 
@@ -190,52 +190,6 @@ fn dtype_name(d: DType) -> &'static str {
     }
 }
 
-/// The weighted part of an operator: its filter and the number of weights.
-fn weighted(op: &Op, input: &Tensor, output: &Tensor) -> Option<(Filter, u64)> {
-    let i = u64::from(input.shape.c);
-    let channels = |labels: Option<dunlin::ops::LabelScores>| {
-        labels.map_or(u64::from(output.shape.c), |l| u64::from(l.channels))
-    };
-    match op {
-        Op::Conv2d(o) => Some((o.filter, o.window.taps() as u64 * i * channels(o.labels))),
-        Op::TransposeConv2d(o) => Some((o.filter, o.window.taps() as u64 * i * channels(o.labels))),
-        Op::DepthwiseConv2d(o) => Some((o.filter, o.window.taps() as u64 * u64::from(output.shape.c))),
-        Op::Dense(o) => Some((o.filter, i * u64::from(output.shape.c))),
-        _ => None,
-    }
-}
-
-/// Multiply-accumulates of a weighted operator: each weight once per pixel, of the input for transpose
-/// convolutions, of the output for all others. Padding counts as if it were computed.
-fn macs(op: &Op, input: &Tensor, output: &Tensor) -> u64 {
-    let Some((_, weights)) = weighted(op, input, output) else { return 0 };
-    let pixels =
-        if matches!(op, Op::TransposeConv2d(_)) { input.shape.pixels() } else { output.shape.pixels() };
-    weights * pixels as u64
-}
-
-fn window(op: &Op) -> Option<Window> {
-    match op {
-        Op::Conv2d(o) => Some(o.window),
-        Op::TransposeConv2d(o) => Some(o.window),
-        Op::DepthwiseConv2d(o) => Some(o.window),
-        Op::MaxPool2d(o) => Some(o.window),
-        Op::MaxPool2dWithIndices(o) => Some(o.window),
-        Op::MaxUnpool2d(o) => Some(o.window),
-        Op::AveragePool2d(o) => Some(o.window),
-        _ => None,
-    }
-}
-
-fn fused_argmax(op: &Op) -> bool {
-    match op {
-        Op::Conv2d(o) => o.labels.is_some(),
-        Op::TransposeConv2d(o) => o.labels.is_some(),
-        Op::ResizeBilinear(o) => o.labels.is_some(),
-        _ => false,
-    }
-}
-
 fn node_facts(model: &Model<'_>, index: usize, node: &Node) -> NodeFacts {
     let (inputs, outputs) = (model.ids(node.inputs), model.ids(node.outputs));
     let tensor = |list: &[u16]| list.first().map(|&id| model.tensors()[usize::from(id)]);
@@ -248,15 +202,15 @@ fn node_facts(model: &Model<'_>, index: usize, node: &Node) -> NodeFacts {
         outputs: outputs.to_vec(),
         input_shape: input.map_or([0; 4], |t| array(t.shape)),
         output_shape: output.map_or([0; 4], |t| array(t.shape)),
-        window: window(&node.op).map(|w| WindowFacts {
+        window: cost::window(&node.op).map(|w| WindowFacts {
             kernel: [w.kernel_h, w.kernel_w],
             stride: [w.stride_h, w.stride_w],
             dilation: [w.dilation_h, w.dilation_w],
             pad: [w.pad.top, w.pad.bottom, w.pad.left, w.pad.right],
         }),
-        fused_argmax: fused_argmax(&node.op),
-        macs: both.map_or(0, |(i, o)| macs(&node.op, &i, &o)),
-        weight_bytes: both.and_then(|(i, o)| weighted(&node.op, &i, &o)).map_or(0, |(_, n)| n),
+        fused_argmax: cost::fused_argmax(&node.op),
+        macs: both.map_or(0, |(i, o)| cost::macs(&node.op, &i, &o)),
+        weight_bytes: both.map_or(0, |(i, o)| cost::weights(&node.op, &i, &o)),
         scratch_bytes: node.scratch.len,
         scratch_offset: node.scratch.offset,
     }

@@ -5,6 +5,7 @@ pub mod artifact;
 mod canvas;
 pub mod card;
 pub mod confusion;
+mod cost;
 pub mod curves;
 pub mod facts;
 mod font;

@@ -1,0 +1,95 @@
+//! What an operator of the runtime costs: weights and multiply-accumulates.
+
+use dunlin::format::Tensor;
+use dunlin::ops::{LabelScores, Op};
+use dunlin::shape::{Shape, Window};
+
+/// Number of int8 weights of an operator; 0 for those that have none.
+pub(super) fn weights(op: &Op, input: &Tensor, output: &Tensor) -> u64 {
+    let i = u64::from(input.shape.c);
+    let channels =
+        |labels: Option<LabelScores>| labels.map_or(u64::from(output.shape.c), |l| u64::from(l.channels));
+    match op {
+        Op::Conv2d(o) => o.window.taps() as u64 * i * channels(o.labels),
+        Op::TransposeConv2d(o) => o.window.taps() as u64 * i * channels(o.labels),
+        Op::DepthwiseConv2d(o) => o.window.taps() as u64 * u64::from(output.shape.c),
+        Op::Dense(_) => i * u64::from(output.shape.c),
+        _ => 0,
+    }
+}
+
+/// Multiply-accumulates: each weight once per pixel, of the input for transpose convolutions, of the output for
+/// all others. Padding counts as if it were computed.
+pub(super) fn macs(op: &Op, input: &Tensor, output: &Tensor) -> u64 {
+    let pixels = |shape: Shape| shape.pixels() as u64;
+    let transposed = matches!(op, Op::TransposeConv2d(_));
+    weights(op, input, output) * if transposed { pixels(input.shape) } else { pixels(output.shape) }
+}
+
+/// The sliding window of an operator that has one.
+pub(super) fn window(op: &Op) -> Option<Window> {
+    match op {
+        Op::Conv2d(o) => Some(o.window),
+        Op::TransposeConv2d(o) => Some(o.window),
+        Op::DepthwiseConv2d(o) => Some(o.window),
+        Op::MaxPool2d(o) => Some(o.window),
+        Op::MaxPool2dWithIndices(o) => Some(o.window),
+        Op::MaxUnpool2d(o) => Some(o.window),
+        Op::AveragePool2d(o) => Some(o.window),
+        _ => None,
+    }
+}
+
+/// Whether an operator stores the label of the largest channel instead of the scores.
+pub(super) fn fused_argmax(op: &Op) -> bool {
+    match op {
+        Op::Conv2d(o) => o.labels.is_some(),
+        Op::TransposeConv2d(o) => o.labels.is_some(),
+        Op::ResizeBilinear(o) => o.labels.is_some(),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dunlin::format::{Blob, DType, Place};
+    use dunlin::ops::{Conv2d, Filter, TransposeConv2d};
+    use dunlin::quant::{Clamp, QParams};
+
+    fn tensor(h: u32, w: u32, c: u32) -> Tensor {
+        let shape = Shape::image(h, w, c);
+        Tensor { dtype: DType::I8, shape, quant: QParams::UNIT, place: Place::Arena(0), rows: None }
+    }
+
+    const FILTER: Filter = Filter {
+        weights: Blob(0),
+        bias: Blob(0),
+        multiplier: Blob(0),
+        shift: Blob(0),
+        weight_zero: 0,
+        clamp: Clamp::FULL,
+    };
+
+    #[test]
+    fn a_fused_argmax_counts_the_channels_that_it_hides() {
+        let labels = Some(LabelScores { channels: 11, zero_point: 0 });
+        let op = Op::Conv2d(Conv2d { window: Window::square(3, 1), filter: FILTER, labels });
+        assert_eq!(weights(&op, &tensor(6, 8, 5), &tensor(4, 6, 1)), 9 * 5 * 11);
+        assert_eq!(macs(&op, &tensor(6, 8, 5), &tensor(4, 6, 1)), 9 * 5 * 11 * 24);
+        assert!(fused_argmax(&op));
+    }
+
+    #[test]
+    fn a_transpose_convolution_multiplies_once_per_input_pixel() {
+        let window = Window::square(4, 2);
+        let op = Op::TransposeConv2d(TransposeConv2d {
+            window,
+            output_h: 8,
+            output_w: 8,
+            filter: FILTER,
+            labels: None,
+        });
+        assert_eq!(macs(&op, &tensor(3, 3, 2), &tensor(8, 8, 7)), 16 * 2 * 7 * 9);
+    }
+}
