@@ -139,7 +139,11 @@ fn every_case_runs_alike_on_every_board() {
     for board in boards() {
         let Some((ran, unfit)) = emulate(board, &expected) else { continue };
         if board.name == MICROBIT.name {
-            assert!(ran * 100 >= expected.len() * LEAST_ON_MICROBIT, "only {ran} cases ran on {}", board.name);
+            assert!(
+                ran * 100 >= expected.len() * LEAST_ON_MICROBIT,
+                "only {ran} cases ran on {}",
+                board.name
+            );
         } else {
             assert!(unfit.is_empty(), "{}: every case fits a board with megabytes: {unfit:?}", board.name);
         }

@@ -234,8 +234,9 @@ fn fill(operand: &Operand, len: usize, draw: &mut Draw<'_>) -> Vec<u8> {
         (_, Fill::Any) => draw.bytes(len).into_iter().map(|b| b as u8).collect(),
         (_, Fill::Positions(limit)) => {
             let mut seed = draw.range(0, i64::from(u32::MAX)) as u64;
-            let position =
-                |word: u64| if word.is_multiple_of(16) { (word >> 8) as u8 } else { (word >> 8) as u8 % limit };
+            let position = |word: u64| {
+                if word.is_multiple_of(16) { (word >> 8) as u8 } else { (word >> 8) as u8 % limit }
+            };
             (0..len).map(|_| position(splitmix(&mut seed))).collect()
         }
     }
