@@ -102,4 +102,6 @@ pub fn calibration_batches(
 }
 
 #[cfg(test)]
+mod qat_tests;
+#[cfg(test)]
 mod tests;

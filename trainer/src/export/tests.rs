@@ -225,8 +225,8 @@ fn gradients_pass_straight_through_and_stop_beyond_the_range() {
     };
     let gradient = |factor: f32, tap: &mut dyn Tap| {
         let x = input(factor).require_grad();
-        let run = exec::run(&graph, &weights, &[x.clone()], &graph.outputs, Mode::Evaluate, tap).unwrap();
-        let gradients = run.float().sum().backward();
+        let run = exec::run(&graph, &weights, std::slice::from_ref(&x), &graph.outputs, Mode::Evaluate, tap);
+        let gradients = run.unwrap().float().sum().backward();
         floats(&x.grad(&gradients).unwrap())
     };
     let plain = gradient(1.0, &mut exec::NoTap);
