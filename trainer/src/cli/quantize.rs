@@ -14,6 +14,7 @@ use dunlin_trainer::quantise::{FakeQuant, Method};
 use dunlin_trainer::report::artifact::{self, Artifact};
 use dunlin_trainer::report::card::Metrics;
 use dunlin_trainer::train::{Optimiser, Recipe, checkpoint, supervised};
+use dunlin_trainer::zoo;
 use miette::{Result, bail, miette};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -112,13 +113,36 @@ struct Snr {
 pub(super) fn main(args: &Args) -> Result<()> {
     let (graph, folder) = load(&args.run)?;
     let split = args.data.of_graph(&graph)?;
-    let commands = [format!("dunlin {}", std::env::args().skip(1).collect::<Vec<_>>().join(" "))];
+    let own = format!("dunlin {}", std::env::args().skip(1).collect::<Vec<_>>().join(" "));
+    let commands: Vec<String> = training(&folder, &args.data).into_iter().chain([own]).collect();
     let done = quantise(&graph, &split, &args.output, &folder, &args.calibration, &commands, args.json)?;
     if args.json {
         return print_json(&done.report());
     }
     done.print();
     Ok(())
+}
+
+/// The command that trained a run, from its recipe and how that differs from the model's own.
+fn training(run: &Path, data: &DataArgs) -> Option<String> {
+    let recipe: Recipe = toml::from_str(&std::fs::read_to_string(run.join("recipe.toml")).ok()?).ok()?;
+    let own = zoo::recipe(&recipe.model)?;
+    let mut command = format!("dunlin train {}", recipe.model);
+    if let Some(path) = data.named() {
+        command.push_str(&format!(" --data {}", path.display()));
+    }
+    command.push_str(&format!(" --out {}", run.display()));
+    let mut flag = |name: &str, used: String, default: String| {
+        if used != default {
+            command.push_str(&format!(" --{name} {used}"));
+        }
+    };
+    flag("epochs", recipe.epochs.to_string(), own.epochs.to_string());
+    flag("batch", recipe.batch.to_string(), own.batch.to_string());
+    flag("lr", recipe.optimiser.rate().to_string(), own.optimiser.rate().to_string());
+    flag("seed", recipe.seed.to_string(), own.seed.to_string());
+    flag("threads", recipe.threads.to_string(), own.threads.to_string());
+    Some(command)
 }
 
 /// The graph of a run with its best weights, or those of a weights file; and the run's folder.
@@ -182,6 +206,7 @@ fn aware(q: &mut Quantised, split: &Split, run: &Path, epochs: usize, quiet: boo
     let mut recipe: Recipe =
         toml::from_str(&text).map_err(|e| miette!("{}: {e}", run.join("recipe.toml").display()))?;
     recipe.epochs = epochs;
+    recipe.refine = None;
     // The weights are good already: a tenth of the rate moves them to the grid without leaving the minimum.
     let (Optimiser::AdamW { rate, .. } | Optimiser::Sgd { rate, .. }) = &mut recipe.optimiser;
     *rate *= 0.1;

@@ -112,5 +112,6 @@ pub fn recipe(stride: Stride) -> Recipe {
             saturation: 0.3,
             ..Augment::default()
         },
+        refine: None,
     }
 }
