@@ -10,7 +10,7 @@ use crate::net::Net;
 use crate::passes;
 use crate::quantise::{FakeQuant, Method, calibrate};
 use crate::train::supervised::{self, Options as Run};
-use crate::train::{ClassWeights, Optimiser, Recipe, Schedule};
+use crate::train::{Optimiser, Recipe, Schedule};
 use dunlin::shape::{Shape, Window};
 use rand::Rng;
 use rand_pcg::Pcg64;
@@ -59,18 +59,13 @@ fn network() -> Graph {
 fn recipe() -> Recipe {
     Recipe {
         model: "halves".into(),
-        seed: 5,
         epochs: 4,
         batch: 16,
-        threads: 2,
         optimiser: Optimiser::AdamW { rate: 5e-3, decay: 0.0 },
         schedule: Schedule::Cosine { warm_up: 0.0, last: 0.1 },
-        class_weights: ClassWeights::Equal,
-        label_smoothing: 0.0,
         average: 0.0,
-        evaluate_every: 1,
-        patience: 0,
         augment: Augment::default(),
+        ..crate::zoo::digits::recipe()
     }
 }
 
