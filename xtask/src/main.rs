@@ -18,7 +18,7 @@ usage: cargo xtask COMMAND
   test [ARGUMENTS]         set up, build the firmware, run every test; arguments go to `cargo test`
   lint [--rules]           rustfmt, clippy, rustdoc, import rules, source rules; with --rules only the last two
   size                     code flash of each board's image, without a model
-  golden                   write the golden files anew
+  golden [--overwrite]     show how the golden files would change; with --overwrite, change them
   firmware [--board B]     build the images; prints the path of each as the only output
   qemu B [IMAGE]           start board B with its image, without a job
 
@@ -35,7 +35,7 @@ fn main() -> ExitCode {
         ["lint"] => lint::lint(),
         ["lint", "--rules"] => lint::rules(),
         ["size"] => tasks::size(),
-        ["golden"] => tasks::golden(),
+        ["golden", rest @ ..] => tasks::golden(rest),
         ["firmware"] => firmware::print(None),
         ["firmware", "--board", board] => firmware::print(Some(board)),
         ["qemu", board] => firmware::start(board, None),

@@ -97,6 +97,7 @@ pub(crate) fn size() -> Result<(), String> {
     Ok(())
 }
 
-pub(crate) fn golden() -> Result<(), String> {
-    call(host_cargo().args(["run", "--package", "dunlin-tests", "--bin", "golden", "--", "--overwrite"]))
+pub(crate) fn golden(arguments: &[&str]) -> Result<(), String> {
+    let mut command = host_cargo();
+    call(command.args(["run", "--package", "dunlin-tests", "--bin", "golden", "--"]).args(arguments))
 }
