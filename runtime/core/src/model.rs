@@ -268,9 +268,9 @@ fn check_tensor(t: &Tables<'_>, tensor: &Tensor) -> Result<(), TensorFault> {
         return Err(TensorFault::Alignment(start));
     }
     // At most 2^28 elements of 4 bytes.
-    let end = start.saturating_add(elements * tensor.dtype.size());
-    if end > region {
-        return Err(TensorFault::Bounds { end, region });
+    let end = start.checked_add(elements * tensor.dtype.size());
+    if end.is_none_or(|end| end > region) {
+        return Err(TensorFault::Bounds { end: end.unwrap_or(u32::MAX), region });
     }
     if let Some(dim) = tensor.rows {
         let fits = t.dims.get(usize::from(dim)).is_some_and(|&bound| bound == tensor.shape.w);

@@ -40,6 +40,12 @@ fn tensors() {
     bounds(Place::State(1), 17, 16);
     bounds(Place::Data(241), 257, 256);
     assert_eq!(tensor_fault(0, |s| s.arena_len = 15), TensorFault::Bounds { end: 16, region: 15 });
+    // An end beyond 32 bits is outside of the largest region, too.
+    let beyond = tensor_fault(1, |s| {
+        s.arena_len = u32::MAX;
+        s.tensors[1].place = Place::Arena(u32::MAX - 8);
+    });
+    assert_eq!(beyond, TensorFault::Bounds { end: u32::MAX, region: u32::MAX });
 }
 
 #[test]
