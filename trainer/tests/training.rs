@@ -5,7 +5,7 @@ use dunlin_trainer::data::{Split, street};
 use dunlin_trainer::graph::{Graph, ParamId};
 use dunlin_trainer::ops::{ArgMax, Op};
 use dunlin_trainer::train::supervised::{self, History, Options, Outcome, TrainError};
-use dunlin_trainer::train::{ClassWeights, Optimiser, Recipe, Refine, Schedule, checkpoint};
+use dunlin_trainer::train::{ClassWeights, Optimiser, Recipe, Schedule, checkpoint};
 use dunlin_trainer::zoo;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
@@ -124,36 +124,6 @@ fn training_learns_and_the_folder_gives_the_best_weights_back() {
     .unwrap();
     assert_eq!(confusion.mean_iou(), outcome.best);
     assert_eq!(confusion.total(), 6 * 16 * 24);
-}
-
-#[test]
-fn a_second_stage_goes_on_from_the_first_and_the_better_is_kept() {
-    let refine = |rate: f64| Refine {
-        epochs: 2,
-        batch: 5,
-        optimiser: Optimiser::AdamW { rate, decay: 0.0 },
-        schedule: Schedule::Cosine { warm_up: 0.0, last: 0.1 },
-        augment: Default::default(),
-    };
-    let [one, two, bad] = [(); 3].map(|()| tempfile::tempdir().unwrap());
-    let (_, first) = train(&recipe(), &options(one.path(), false));
-    let (graph, both) =
-        train(&Recipe { refine: Some(refine(2e-3)), ..recipe() }, &options(two.path(), false));
-    assert_eq!(last_weights(one.path()), last_weights(two.path()), "the first stage is the same");
-    assert_eq!(both.epochs, 5);
-    assert!(both.best >= first.best);
-    assert_eq!(supervised::load(two.path()).unwrap().params, graph.params);
-    let text = std::fs::read_to_string(two.path().join("history.jsonl")).unwrap();
-    let epochs: Vec<usize> =
-        text.lines().map(|l| serde_json::from_str::<History>(l).unwrap().epoch).collect();
-    assert_eq!(epochs, [1, 2, 3, 4, 5]);
-    let text = std::fs::read_to_string(two.path().join("recipe.toml")).unwrap();
-    assert_eq!(toml::from_str::<Recipe>(&text).unwrap().refine, Some(refine(2e-3)));
-
-    let (graph, spoilt) =
-        train(&Recipe { refine: Some(refine(10.0)), ..recipe() }, &options(bad.path(), false));
-    assert_eq!(spoilt.best, first.best);
-    assert_eq!(supervised::load(one.path()).unwrap().params, graph.params);
 }
 
 #[test]

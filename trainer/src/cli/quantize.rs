@@ -206,7 +206,6 @@ fn aware(q: &mut Quantised, split: &Split, run: &Path, epochs: usize, quiet: boo
     let mut recipe: Recipe =
         toml::from_str(&text).map_err(|e| miette!("{}: {e}", run.join("recipe.toml").display()))?;
     recipe.epochs = epochs;
-    recipe.refine = None;
     // The weights are good already: a tenth of the rate moves them to the grid without leaving the minimum.
     let (Optimiser::AdamW { rate, .. } | Optimiser::Sgd { rate, .. }) = &mut recipe.optimiser;
     *rate *= 0.1;

@@ -52,7 +52,7 @@ pub(super) struct Args {
 /// Changes of the model's recipe.
 #[derive(Debug, Default, clap::Args)]
 pub(super) struct Changes {
-    /// Passes over the training data, instead of the recipe's stages.
+    /// Passes over the training data, instead of the recipe's.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) epochs: Option<u32>,
     /// Examples per step, instead of the recipe's.
@@ -75,9 +75,6 @@ impl Changes {
         let mut recipe = zoo::recipe(model).ok_or_else(|| miette!("no model is called `{model}`"))?;
         let set = |slot: &mut usize, value: Option<u32>| *slot = value.map_or(*slot, |v| v as usize);
         set(&mut recipe.epochs, self.epochs);
-        if self.epochs.is_some() {
-            recipe.refine = None;
-        }
         set(&mut recipe.batch, self.batch);
         set(&mut recipe.threads, self.threads);
         recipe.seed = self.seed.unwrap_or(recipe.seed);

@@ -9,7 +9,7 @@ pub mod supervised;
 
 pub use loss::{Targets, cross_entropy};
 pub use optimiser::optimiser;
-pub use recipe::{ClassWeights, Optimiser, Recipe, Refine, Schedule};
+pub use recipe::{ClassWeights, Optimiser, Recipe, Schedule};
 
 /// Runs `f` so that parallel loops inside burn stay on one thread: the batch is split among threads instead,
 /// which is faster (and keeps sums in one order).

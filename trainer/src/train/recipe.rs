@@ -33,43 +33,6 @@ pub struct Recipe {
     pub patience: usize,
     /// Random changes of the examples.
     pub augment: Augment,
-    /// A second stage that starts from the best weights of the first.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub refine: Option<Refine>,
-}
-
-/// What a second stage does otherwise than the first: typically fewer and milder changes of the examples, so
-/// that the last epochs see what the model will see.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Refine {
-    /// Passes over the training examples.
-    pub epochs: usize,
-    /// Examples per step, over all threads.
-    pub batch: usize,
-    /// Update rule.
-    pub optimiser: Optimiser,
-    /// Learning rate over time.
-    pub schedule: Schedule,
-    /// Random changes of the examples.
-    pub augment: Augment,
-}
-
-impl Recipe {
-    /// The stages as recipes of their own, each without a second stage; the seed counts up.
-    pub fn stages(&self) -> Vec<Recipe> {
-        let first = Recipe { refine: None, ..self.clone() };
-        let second = self.refine.clone().map(|r| Recipe {
-            seed: self.seed + 1,
-            epochs: r.epochs,
-            batch: r.batch,
-            optimiser: r.optimiser,
-            schedule: r.schedule,
-            augment: r.augment,
-            ..first.clone()
-        });
-        std::iter::once(first).chain(second).collect()
-    }
 }
 
 /// Update rule.

@@ -21,7 +21,6 @@ use trainer::Trainer;
 pub type TapFactory<'a> = &'a (dyn Fn() -> Box<dyn Tap> + Sync);
 
 /// How a run behaves towards its surroundings.
-#[derive(Clone)]
 pub struct Options<'a> {
     /// Folder of the run.
     pub out: &'a Path,
@@ -83,8 +82,7 @@ pub enum TrainError {
     Recipe(String),
 }
 
-/// Trains `graph` on `data`, and leaves the best weights in it. A second stage has a folder of its own,
-/// `refine`, below the run's; the run's history goes on through it, and the better of the two is kept.
+/// Trains `graph` on `data`, and leaves the best weights in it.
 ///
 /// # Errors
 /// A recipe that the data does not fit, a loss that is no number, a folder that cannot be written, a checkpoint
@@ -95,49 +93,7 @@ pub fn run(
     data: &Split,
     options: &Options<'_>,
 ) -> Result<Outcome, TrainError> {
-    let stages = recipe.stages();
-    for stage in &stages {
-        check(graph, stage, data)?;
-    }
-    let mut outcome = stage(graph, &stages[0], data, options)?;
-    write_recipe(options.out, recipe)?;
-    let Some(second) = stages.get(1).filter(|_| !outcome.interrupted) else {
-        return Ok(outcome);
-    };
-    let folder = options.out.join("refine");
-    let first = read_history(options.out)?;
-    let refined =
-        stage(graph, second, data, &Options { out: &folder, keep_weights: true, ..options.clone() })?;
-    let line = |h: &History| serde_json::to_string(h).unwrap_or_default() + "\n";
-    let later = read_history(&folder)?.into_iter().map(|h| History {
-        epoch: h.epoch + outcome.epochs,
-        seconds: h.seconds + outcome.seconds,
-        ..h
-    });
-    let whole: Vec<History> = first.into_iter().filter(|h| h.epoch <= outcome.epochs).chain(later).collect();
-    let text: String = whole.iter().map(line).collect();
-    write_atomically(&options.out.join("history.jsonl"), text.as_bytes())?;
-    let best = options.out.join("best.safetensors");
-    if refined.best > outcome.best {
-        let io = |source| CheckpointError::Io { path: best.clone(), source };
-        let bytes = std::fs::read(folder.join("best.safetensors")).map_err(io)?;
-        write_atomically(&best, &bytes)?;
-        outcome.best = refined.best;
-        outcome.best_epoch = outcome.epochs + refined.best_epoch;
-    }
-    checkpoint::load_weights(&best, graph)?;
-    outcome.epochs += refined.epochs;
-    outcome.seconds += refined.seconds;
-    outcome.interrupted = refined.interrupted;
-    Ok(outcome)
-}
-
-fn stage(
-    graph: &mut Graph,
-    recipe: &Recipe,
-    data: &Split,
-    options: &Options<'_>,
-) -> Result<Outcome, TrainError> {
+    check(graph, recipe, data)?;
     prepare(graph, recipe, data, options)?;
     let mut trainer = Trainer::start(graph.clone(), recipe, data, options)?;
     let interrupted = trainer.train()?;
@@ -197,24 +153,11 @@ fn prepare(
         meta.input = Some(data.train.scaling());
         graph.initialise(recipe.seed);
     }
-    write_recipe(options.out, recipe)?;
-    let text = serde_json::to_string_pretty(graph)
-        .map_err(|e| TrainError::Recipe(format!("cannot write the graph: {e}")))?;
+    let bad = |e: &dyn std::fmt::Display| TrainError::Recipe(format!("cannot write the recipe: {e}"));
+    let text = toml::to_string_pretty(recipe).map_err(|e| bad(&e))?;
+    write_atomically(&options.out.join("recipe.toml"), text.as_bytes())?;
+    let text = serde_json::to_string_pretty(graph).map_err(|e| bad(&e))?;
     Ok(write_atomically(&options.out.join("graph.json"), text.as_bytes())?)
-}
-
-fn write_recipe(out: &Path, recipe: &Recipe) -> Result<(), TrainError> {
-    let text = toml::to_string_pretty(recipe)
-        .map_err(|e| TrainError::Recipe(format!("cannot write the recipe: {e}")))?;
-    Ok(write_atomically(&out.join("recipe.toml"), text.as_bytes())?)
-}
-
-/// The epochs in a run's folder; none where there is no history.
-fn read_history(out: &Path) -> Result<Vec<History>, TrainError> {
-    let path = out.join("history.jsonl");
-    let text = std::fs::read_to_string(&path)
-        .map_err(|source| CheckpointError::Io { path: path.clone(), source })?;
-    Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
 }
 
 /// Reads the graph of a run's folder with its best weights.

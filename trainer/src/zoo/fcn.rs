@@ -112,6 +112,5 @@ pub fn recipe(stride: Stride) -> Recipe {
             saturation: 0.3,
             ..Augment::default()
         },
-        refine: None,
     }
 }

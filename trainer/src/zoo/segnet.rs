@@ -9,7 +9,7 @@ use crate::data::augment::Augment;
 use crate::graph::{Graph, GraphError};
 use crate::net::Net;
 use crate::ops::{ArgMax, Axis, Concat, Resize, ResizeMode};
-use crate::train::{ClassWeights, Optimiser, Recipe, Refine, Schedule};
+use crate::train::{ClassWeights, Optimiser, Recipe, Schedule};
 use dunlin::shape::{Shape, Window};
 
 /// The network for `h x w` colour pictures and `classes` classes; gives the label of every pixel, `1,h,w,1`.
@@ -81,20 +81,5 @@ pub fn recipe() -> Recipe {
             saturation: 0.3,
             ..Augment::default()
         },
-        refine: Some(Refine {
-            epochs: 36,
-            batch: 4,
-            optimiser: Optimiser::AdamW { rate: 1.5e-3, decay: 1e-2 },
-            schedule: Schedule::Cosine { warm_up: 0.5, last: 0.01 },
-            augment: Augment {
-                flip: true,
-                scale: [0.9, 1.5],
-                aspect: 1.05,
-                brightness: 0.1,
-                contrast: 0.1,
-                saturation: 0.15,
-                ..Augment::default()
-            },
-        }),
     }
 }
