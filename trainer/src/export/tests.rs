@@ -214,6 +214,24 @@ fn fake_quantisation_is_what_the_runtime_computes() {
 }
 
 #[test]
+fn a_channel_of_zero_weights_keeps_its_bias() {
+    let mut graph = rounded_network();
+    let bias = graph.nodes[0].params[1];
+    let taps = graph.params[0].data.len() / 6;
+    graph.params[0].data[..taps].fill(0.0);
+    graph.params[bias.0].data[0] = 0.37;
+    let ranges = ranges(&graph, Method::MinMax);
+    let a = graph.nodes[0].outputs[0];
+    let mut tap = FakeQuant::new(&graph, &ranges).unwrap().tap();
+    let run = exec::run(&graph, &weights(&graph), &sample(&graph), &[a], Mode::Evaluate, &mut tap).unwrap();
+    let fake = floats(&run.float())[0];
+    let step = ranges.qparams(&graph, a).unwrap().scale;
+    assert!((fake - 0.37).abs() <= step / 2.0 + 1e-6, "{fake} in steps of {step}");
+    let errors = plan::compare(&graph, &weights(&graph), &ranges, &sample(&graph)).unwrap();
+    assert!(errors[0].snr > ENOUGH, "{errors:?}");
+}
+
+#[test]
 fn gradients_pass_straight_through_and_stop_beyond_the_range() {
     let graph = rounded_network();
     let ranges = ranges(&graph, Method::MinMax);

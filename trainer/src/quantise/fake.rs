@@ -55,8 +55,7 @@ impl FakeQuant {
         let layer = |node: &crate::graph::Node| {
             let channel_last = params::channel_last(&node.op)?;
             let weight = node.params[0];
-            let out = graph.shape(node.outputs[0]).c as usize;
-            let taps = (graph.param(weight).data.len() / out) as u64;
+            let taps = params::taps(&node.op, graph.shape(node.inputs[0]).c);
             Some(Layer { input: node.inputs[0], weight, channel_last, taps })
         };
         let layers = graph.nodes.iter().map(layer).collect();
@@ -96,7 +95,7 @@ impl FakeQuant {
             (shared.groups.clone(), shared.ranges.points().clone(), following)
         });
         let seen = following.then(|| vec![Range::EMPTY; groups.len()]);
-        FakeTap { owner: self.clone(), groups, points, seen, trained: false, scales: Vec::new() }
+        FakeTap { owner: self.clone(), groups, points, seen, trained: false, weights: Vec::new() }
     }
 }
 
@@ -134,8 +133,9 @@ pub struct FakeTap {
     /// Extremes of this pass per group, while ranges follow.
     seen: Option<Vec<Range>>,
     trained: bool,
-    /// Weight scales of the node whose parameters come next.
-    scales: Vec<f32>,
+    /// Weights of the node whose bias comes next: a bias too large for them enlarges their scale, which
+    /// decides the grid of the bias (a channel of zero weights has no other).
+    weights: Vec<f32>,
 }
 
 impl Drop for FakeTap {
@@ -172,17 +172,21 @@ impl Tap for FakeTap {
         let Some(group) = self.points.group(layer.input) else { return tensor };
         let input = self.groups[group].scale;
         let dims = tensor.dims();
-        let scales = if id == layer.weight {
-            let plain = if tensor.is_autodiff() { tensor.clone().inner() } else { tensor.clone() };
-            let values: Vec<f32> = plain.into_data().try_into_vec().expect("weights are f32");
-            let channels = if layer.channel_last { dims[3] } else { dims[0] };
-            self.scales =
-                params::weight_scales(&values, None, channels, layer.channel_last, input, layer.taps);
+        let plain = if tensor.is_autodiff() { tensor.clone().inner() } else { tensor.clone() };
+        let values: Vec<f32> = plain.into_data().try_into_vec().expect("parameters are f32");
+        let is_weight = id == layer.weight;
+        let channels = if layer.channel_last || !is_weight { dims[3] } else { dims[0] };
+        let of = |weights: &[f32], bias: Option<&[f32]>| {
+            params::weight_scales(weights, bias, channels, layer.channel_last, input, layer.taps)
+        };
+        let scales = if is_weight {
+            let scales = of(&values, None);
+            self.weights = values;
             let shape = if layer.channel_last { [1, 1, 1, channels] } else { [channels, 1, 1, 1] };
-            constant(self.scales.clone(), shape, &tensor)
+            constant(scales, shape, &tensor)
         } else {
-            let grid = self.scales.iter().map(|s| s * input).collect();
-            constant(grid, [1, 1, 1, dims[3]], &tensor)
+            let grid = of(&self.weights, Some(&values)).iter().map(|s| s * input).collect();
+            constant(grid, [1, 1, 1, channels], &tensor)
         };
         let rounded = tensor.clone().div(scales.clone()).round().mul(scales);
         straight_through(tensor, rounded)

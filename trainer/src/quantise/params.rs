@@ -50,6 +50,24 @@ pub fn channel_last(op: &Op) -> Option<bool> {
     }
 }
 
+/// Most products that one output of an operator sums, with `inputs` input channels; 0 without weights.
+///
+/// A pixel of a transpose convolution is reached by one tap of each stride's worth of the kernel.
+pub fn taps(op: &Op, inputs: u32) -> u64 {
+    let inputs = u64::from(inputs);
+    match op {
+        Op::Conv2d(o) => o.window.taps() as u64 * inputs,
+        Op::DepthwiseConv2d(o) => o.window.taps() as u64,
+        Op::TransposeConv2d(o) => {
+            let w = &o.window;
+            let reach = |kernel: u16, stride: u16| u64::from(kernel.div_ceil(stride.max(1)));
+            reach(w.kernel_h, w.stride_h) * reach(w.kernel_w, w.stride_w) * inputs
+        }
+        Op::Dense(_) => inputs,
+        _ => 0,
+    }
+}
+
 /// Output channel of weight `i` out of `count`.
 pub fn channel_of(i: usize, count: usize, channels: usize, channel_last: bool) -> usize {
     if channel_last { i % channels } else { i / (count / channels) }

@@ -9,15 +9,14 @@ use dunlin::ops::Filter;
 
 impl Lowering<'_> {
     pub(super) fn conv(&mut self, id: NodeId, node: &Node, o: &Conv2d) -> Result<(), QuantiseError> {
-        let taps = o.window.taps() as u64 * u64::from(self.graph.shape(node.inputs[0]).c);
-        let filter = self.filter(node, o.fused, taps)?;
+        let filter = self.filter(node, o.fused)?;
         let labels = self.labels(id, node)?;
         let window = o.window;
         self.scored(node, labels, |labels| int8::Op::Conv2d(int8::Conv2d { window, filter, labels }))
     }
 
     pub(super) fn depthwise(&mut self, node: &Node, o: &DepthwiseConv2d) -> Result<(), QuantiseError> {
-        let filter = self.filter(node, o.fused, o.window.taps() as u64)?;
+        let filter = self.filter(node, o.fused)?;
         let multiplier =
             u16::try_from(o.multiplier).map_err(|_| unsupported(node, "multiplier exceeds 65,535"))?;
         let op = int8::DepthwiseConv2d { window: o.window, filter, multiplier };
@@ -31,11 +30,7 @@ impl Lowering<'_> {
         o: &TransposeConv2d,
     ) -> Result<(), QuantiseError> {
         let w = o.window;
-        let per_axis = |kernel: u16, stride: u16| u64::from(kernel.div_ceil(stride));
-        let taps = per_axis(w.kernel_h, w.stride_h)
-            * per_axis(w.kernel_w, w.stride_w)
-            * u64::from(self.graph.shape(node.inputs[0]).c);
-        let filter = self.filter(node, o.fused, taps)?;
+        let filter = self.filter(node, o.fused)?;
         let labels = self.labels(id, node)?;
         let out = self.graph.shape(node.outputs[0]);
         self.scored(node, labels, |labels| {
@@ -50,13 +45,13 @@ impl Lowering<'_> {
     }
 
     pub(super) fn dense(&mut self, node: &Node, o: &Dense) -> Result<(), QuantiseError> {
-        let taps = u64::from(self.graph.shape(node.inputs[0]).c);
-        let filter = self.filter(node, o.fused, taps)?;
+        let filter = self.filter(node, o.fused)?;
         self.plain(node, int8::Op::Dense(int8::Dense { filter }))
     }
 
-    /// Quantises the parameters of a node; `taps` is the number of products per output.
-    fn filter(&mut self, node: &Node, fused: Activation, taps: u64) -> Result<Filter, QuantiseError> {
+    /// Quantises the parameters of a node.
+    fn filter(&mut self, node: &Node, fused: Activation) -> Result<Filter, QuantiseError> {
+        let taps = params::taps(&node.op, self.graph.shape(node.inputs[0]).c);
         if taps > params::longest_sum() {
             return Err(QuantiseError::Reduction {
                 node: node.name.clone(),
