@@ -42,6 +42,11 @@ fn a_trained_model_is_quantised_again_and_measured_with_the_same_result() {
     let snr = quantised["snr"].as_array().expect("a list");
     assert!(snr.iter().any(|v| v["value"] == "enc1" && v["decibels"].as_f64() > Some(20.0)), "{snr:?}");
 
+    // The card says how to make it again, with what differs from the model's own recipe.
+    let card = String::from_utf8(bytes(&again.with_file_name("card.md"))).unwrap();
+    let train = format!("dunlin train street --out {} --epochs 1\n", run.display());
+    assert!(card.contains(&train) && card.contains("dunlin quantize "), "{card}");
+
     let eval = json(dunlin().arg("eval").arg(&again).arg("--float").arg(&run).arg("--json"));
     assert_eq!((&eval["value"], &eval["float"]), (&metrics["int8"], &metrics["float"]));
 

@@ -21,6 +21,11 @@ pub(super) struct DataArgs {
 }
 
 impl DataArgs {
+    /// The folder named on the command line.
+    pub(super) fn named(&self) -> Option<&Path> {
+        self.data.as_deref()
+    }
+
     /// The folder, where there is one. A folder that was named but does not exist is an error.
     pub(super) fn root(&self) -> Result<Option<PathBuf>> {
         let named = match (&self.data, std::env::var_os(VARIABLE)) {

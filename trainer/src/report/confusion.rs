@@ -36,21 +36,19 @@ pub fn picture(title: &str, names: &[String], count: impl Fn(usize, usize) -> u6
             let colour = mix(EMPTY, FULL, part.sqrt());
             fill(&mut picture, (x, y), (cell - 1, cell - 1), colour);
             if row > 0 && part >= 0.0005 {
-                let text = if part >= 0.0995 {
-                    format!("{:.0}", 100.0 * part)
-                } else {
-                    format!("{:.1}", 100.0 * part)
-                };
+                let text = if part == 1.0 { "100".into() } else { format!("{:.1}", 100.0 * part) };
                 let ink = if part > 0.2 { [255; 3] } else { INK };
                 let tx = x + (cell - font::width(&text, size)) / 2;
                 font::draw(&mut picture, (tx as i32, (y + cell / 2 - 8) as i32), size, ink, &text);
             }
         }
     }
+    let crowded = names_width + 4 > cell;
     for (p, name) in names.iter().enumerate() {
         let centre = left + cell * p as u32 + cell / 2;
         let x = centre as i32 - font::width(name, size) as i32 / 2;
-        let y = top + cell * n as u32 + 8 + 22 * (p as u32 % 2);
+        let line = if crowded { p as u32 % 2 } else { 0 };
+        let y = top + cell * n as u32 + 8 + 22 * line;
         font::draw(&mut picture, (x, y as i32), size, INK, name);
     }
     picture
