@@ -59,7 +59,8 @@ pub(super) fn run(names: &[String], entries: &[Entry], left_out: &mut Vec<String
         let report = match dunlin_emulator::run(board, &jobs, &Options::default()) {
             Ok(report) => report,
             Err(error) => {
-                left_out.push(format!("{name}: {error}"));
+                let text = error.to_string();
+                left_out.push(if text.starts_with(name) { text } else { format!("{name}: {text}") });
                 continue;
             }
         };
