@@ -1,1 +1,40 @@
-//! dunlin-models
+//! Trained models, each beside its recipe, metrics and card in a folder of this crate.
+//!
+//! Every static was proved when this crate was compiled; using one costs no parsing and no table in RAM, and
+//! one that is not used is not linked.
+//!
+//! ```
+//! use dunlin::{Arena, Session};
+//! use dunlin_models::DIGITS;
+//!
+//! let mut arena = Arena::<{ DIGITS.arena_bytes() }>::new();
+//! let mut session = Session::new(&DIGITS, arena.as_mut_slice())?;
+//! session.input_mut::<i8>(0)?.fill(-128);
+//! session.run();
+//! assert_eq!(session.output::<i8>(0)?.len(), 10);
+//! # Ok::<(), dunlin::SessionError>(())
+//! ```
+#![no_std]
+#![forbid(unsafe_code)]
+
+use dunlin::Model;
+
+macro_rules! models {
+    ($($(#[$doc:meta])* $name:ident = $path:literal),* $(,)?) => {
+        $($(#[$doc])* pub static $name: Model<'static> = dunlin::model!($path);)*
+
+        /// All models of this crate, by the path of their file in it.
+        pub static ALL: &[(&str, &Model<'static>)] = &[$(($path, &$name)),*];
+    };
+}
+
+models! {
+    /// Handwritten digits (MNIST): i8 `1,28,28,1` to ten i8 scores. See `digits/card.md`.
+    DIGITS = "digits/digits.dun",
+    /// Street scenes (CamVid, 11 classes) by FCN-8s: i8 `1,120,160,3` to u8 labels `1,120,160,1`. See
+    /// `fcn8s/card.md`; trained on data for non-commercial use (CC BY-NC 4.0).
+    FCN8S = "fcn8s/fcn8s.dun",
+    /// Street scenes (CamVid, 11 classes) by SegNet: i8 `1,120,160,3` to u8 labels `1,120,160,1`. See
+    /// `segnet/card.md`; trained on data for non-commercial use (CC BY-NC 4.0).
+    SEGNET = "segnet/segnet.dun",
+}

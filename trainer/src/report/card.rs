@@ -116,7 +116,11 @@ impl Card<'_> {
         if !f.labels.is_empty() {
             let _ = writeln!(s, "Classes: {}.", f.labels.join(", "));
         }
-        let _ = writeln!(s, "Metric over {} held-out examples that training did not see.\n", m.examples);
+        let _ = writeln!(
+            s,
+            "Metric over {} held-out examples; no gradient saw them, but the best epoch was chosen on them.\n",
+            m.examples
+        );
         let _ = writeln!(s, "## Recipe\n\n{}\n\n```toml\n{}\n```\n", self.quantisation, self.recipe.trim());
         let _ = writeln!(s, "Made again by:\n\n```sh\n{}\n```\n", self.commands.join("\n"));
         self.architecture(&mut s);

@@ -1,0 +1,40 @@
+//! The table of the README says what the files say.
+
+use dunlin_trainer::report::artifact::METRICS;
+use dunlin_trainer::report::card::Metrics;
+use dunlin_trainer::report::facts::Facts;
+use std::path::Path;
+
+/// `1234567` as `1,234,567`.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let first = digits.len() % 3;
+    let mut groups: Vec<&str> = Vec::new();
+    if first > 0 {
+        groups.push(&digits[..first]);
+    }
+    groups.extend((first..digits.len()).step_by(3).map(|at| &digits[at..at + 3]));
+    groups.join(",")
+}
+
+#[test]
+fn each_committed_model_has_its_true_row() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let readme = std::fs::read_to_string(root.join("README.md")).expect("a README");
+    for name in ["segnet", "fcn8s", "digits"] {
+        let folder = root.join("models").join(name);
+        let file = std::fs::read(folder.join(format!("{name}.dun"))).expect("a committed model");
+        let totals = Facts::read(&file).expect("the runtime accepts it").totals;
+        let text = std::fs::read_to_string(folder.join(METRICS)).expect("committed metrics");
+        let m: Metrics = serde_json::from_str(&text).expect("metrics");
+        let row = format!(
+            "| [{name}](models/{name}/card.md) | {} | {:.3} | {:.3} | {} | {} |",
+            m.metric,
+            m.float,
+            m.int8,
+            grouped(totals.weight_bytes),
+            grouped(totals.arena_bytes as u64),
+        );
+        assert!(readme.contains(&row), "README.md lacks the row\n{row}");
+    }
+}
