@@ -1,4 +1,4 @@
-//! Fixed-point functions of the reference's softmax: exponential table and reciprocal.
+//! Fixed-point functions of the reference: softmax table, reciprocal, logistic function and tanh.
 //!
 //! The exponential of every possible int8 difference is tabulated on the host with the reference's own
 //! arithmetic (Q5.26 argument, Q0.31 result), so a device only sums, inverts and scales.
@@ -24,19 +24,26 @@ pub(crate) fn reciprocal(sum: i32) -> (i32, u32) {
     (one_over_one_plus(fraction), ACCUMULATION_INTEGER_BITS - headroom)
 }
 
-/// `1 / (1 + x)` for `x` in `[0, 1)`, Q0.31 to Q0.31, by three Newton-Raphson steps.
-fn one_over_one_plus(x: i32) -> i32 {
+/// 1 in Q2.29.
+const ONE_Q2: i32 = 1 << 29;
+
+/// `2 / (1 + x)` in Q2.29 for `x` in `[0, 1)`, Q0.31, by three Newton-Raphson steps.
+fn two_over_one_plus(x: i32) -> i32 {
     const F48_OVER_17: i32 = 1_515_870_810; // Q2.29
     const NEG_32_OVER_17: i32 = -1_010_580_540; // Q2.29
-    const ONE_Q2: i32 = 1 << 29;
     let half_denominator = rounding_half_sum(x, i32::MAX);
     let mut y = F48_OVER_17.wrapping_add(doubling_high_mul(half_denominator, NEG_32_OVER_17));
     for _ in 0..3 {
         let error = ONE_Q2.wrapping_sub(doubling_high_mul(half_denominator, y));
         y = y.wrapping_add(saturating_shift_left(doubling_high_mul(y, error), 2));
     }
+    y
+}
+
+/// `1 / (1 + x)` for `x` in `[0, 1)`, Q0.31 to Q0.31.
+fn one_over_one_plus(x: i32) -> i32 {
     // Halving is free (Q2.29 read as Q1.30); one more integer bit is shifted out.
-    saturating_shift_left(y, 1)
+    saturating_shift_left(two_over_one_plus(x), 1)
 }
 
 /// `(a + b) / 2`, rounded half away from zero.
@@ -87,29 +94,51 @@ pub fn softmax_table(scale: f64, beta: f64) -> Option<[i32; EXP_ENTRIES]> {
         }
         let shifted = (-(difference as i64) << left) as i32;
         let scaled = doubling_high_mul(shifted, multiplier as i32);
-        *entry = exp_on_negative(rounding_shift_right(scaled, (-shift).clamp(0, 31) as u32));
+        let argument = rounding_shift_right(scaled, (-shift).clamp(0, 31) as u32);
+        *entry = exp_on_negative(argument, SCALED_DIFF_INTEGER_BITS as u32);
     }
     Some(table)
 }
 
-/// `exp(x)` for `x <= 0` in Q5.26, result in Q0.31.
+/// Logistic function `1 / (1 + exp(-x))` of `x` in Q4.27, result in Q0.31, as the reference computes it.
 #[cfg(feature = "encode")]
-fn exp_on_negative(x: i32) -> i32 {
-    const FRACTION_BITS: u32 = 26;
-    const QUARTER: i32 = 1 << (FRACTION_BITS - 2);
+pub fn logistic(x: i32) -> i32 {
+    if x == 0 {
+        return 1 << 30;
+    }
+    let positive = one_over_one_plus(exp_on_negative(x.saturating_abs().wrapping_neg(), 4));
+    if x > 0 { positive } else { i32::MAX - positive }
+}
+
+/// Hyperbolic tangent of `x` in Q4.27, result in Q0.31, as the reference computes it.
+#[cfg(feature = "encode")]
+pub fn tanh(x: i32) -> i32 {
+    if x == 0 {
+        return 0;
+    }
+    // -2|x|: the same bits read with one more integer bit. The result is (1 - e) / (1 + e).
+    let e = exp_on_negative(x.saturating_abs().wrapping_neg(), 5);
+    let t = saturating_shift_left(two_over_one_plus(e).wrapping_sub(ONE_Q2), 2);
+    if x > 0 { t } else { -t }
+}
+
+/// `exp(x)` for `x <= 0` with so many integer bits (at most 5), result in Q0.31.
+#[cfg(feature = "encode")]
+fn exp_on_negative(x: i32, integer_bits: u32) -> i32 {
     // exp(-2^k) in Q0.31 for k = -2 ..= 4.
     const FACTORS: [i32; 7] =
         [1_672_461_947, 1_302_514_674, 790_015_084, 290_630_308, 39_332_535, 720_401, 242];
     if x == 0 {
         return i32::MAX;
     }
-    let residue = (x & (QUARTER - 1)) - QUARTER;
-    let mut result = exp_on_quarter(saturating_shift_left(residue, 5));
+    let quarter = 1 << (31 - integer_bits - 2);
+    let residue = (x & (quarter - 1)) - quarter;
+    let mut result = exp_on_quarter(saturating_shift_left(residue, integer_bits));
     let remainder = residue.wrapping_sub(x);
-    for (k, factor) in FACTORS.iter().enumerate() {
+    for (k, &factor) in FACTORS.iter().enumerate().take(integer_bits as usize + 2) {
         // The bit that stands for 2^(k - 2).
-        if remainder & (1 << (FRACTION_BITS as usize - 2 + k)) != 0 {
-            result = doubling_high_mul(result, *factor);
+        if remainder & (quarter << k) != 0 {
+            result = doubling_high_mul(result, factor);
         }
     }
     result
@@ -154,6 +183,23 @@ mod tests {
         // The reference's input radius at this scale is floor(31 * 2^26 / 2^29) = 3.
         assert!(table[3] > 0);
         assert!(table[4..].iter().all(|&entry| entry == 0));
+    }
+
+    /// Taylor series and Newton steps, in Q0.31.
+    const QUOTIENT_TOLERANCE: f64 = 1e-6;
+
+    #[test]
+    fn logistic_and_tanh_follow_the_exact_functions() {
+        let unit = f64::from(1u32 << 31);
+        for i in -2000..=2000 {
+            let q = libm::round(f64::from(i) / 2000.0 * 15.9 * f64::from(1u32 << 27)) as i32;
+            let x = f64::from(q) / f64::from(1u32 << 27);
+            let got = f64::from(logistic(q)) / unit;
+            let exact = 1.0 / (1.0 + libm::exp(-x));
+            assert!((got - exact).abs() < QUOTIENT_TOLERANCE, "logistic({x}) = {got}");
+            let got = f64::from(tanh(q)) / unit;
+            assert!((got - libm::tanh(x)).abs() < QUOTIENT_TOLERANCE, "tanh({x}) = {got}");
+        }
     }
 
     #[test]

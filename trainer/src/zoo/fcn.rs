@@ -4,11 +4,10 @@
 //! those of the fourth and third pool; coarse scores are upsampled by transpose convolutions that start as
 //! bilinear interpolation, and added.
 
-use crate::data::augment::Augment;
 use crate::graph::{Graph, GraphError, ValueId};
 use crate::net::Net;
 use crate::ops::{Add, ArgMax, Resize, ResizeMode};
-use crate::train::{ClassWeights, Optimiser, Recipe, Schedule};
+use crate::train::Recipe;
 use dunlin::shape::{Shape, Window};
 
 /// How fine the last scores are before the final upsampling.
@@ -90,27 +89,5 @@ pub fn graph(stride: Stride, h: u32, w: u32, classes: u32) -> Result<Graph, Grap
 
 /// How it is trained on CamVid.
 pub fn recipe(stride: Stride) -> Recipe {
-    Recipe {
-        model: stride.model().into(),
-        seed: 1,
-        epochs: 50,
-        batch: 8,
-        threads: 2,
-        optimiser: Optimiser::AdamW { rate: 3e-3, decay: 1e-2 },
-        schedule: Schedule::Cosine { warm_up: 2.0, last: 0.01 },
-        class_weights: ClassWeights::SqrtInverse,
-        label_smoothing: 0.0,
-        average: 0.998,
-        evaluate_every: 1,
-        patience: 0,
-        augment: Augment {
-            flip: true,
-            scale: [0.6, 2.0],
-            aspect: 1.2,
-            brightness: 0.2,
-            contrast: 0.2,
-            saturation: 0.3,
-            ..Augment::default()
-        },
-    }
+    super::camvid_recipe(stride.model(), 50)
 }

@@ -5,9 +5,10 @@ pub mod fcn;
 pub mod segnet;
 pub mod street;
 
+use crate::data::augment::Augment;
 use crate::data::{DataError, Split, folders, idx, street as scenes};
 use crate::graph::{Graph, GraphError};
-use crate::train::Recipe;
+use crate::train::{ClassWeights, Optimiser, Recipe, Schedule};
 use std::path::Path;
 
 /// Models by name.
@@ -24,6 +25,34 @@ pub fn recipe(name: &str) -> Option<Recipe> {
         "segnet" => segnet::recipe(),
         _ => fcn::recipe(stride(name)?),
     })
+}
+
+/// How the segmenters are trained on CamVid: class weights for its rare classes, and flips, crops of every scale
+/// and colours because it has only 367 pictures.
+fn camvid_recipe(model: &str, epochs: usize) -> Recipe {
+    Recipe {
+        model: model.into(),
+        seed: 1,
+        epochs,
+        batch: 8,
+        threads: 2,
+        optimiser: Optimiser::AdamW { rate: 3e-3, decay: 1e-2 },
+        schedule: Schedule::Cosine { warm_up: 2.0, last: 0.01 },
+        class_weights: ClassWeights::SqrtInverse,
+        label_smoothing: 0.0,
+        average: 0.998,
+        evaluate_every: 1,
+        patience: 0,
+        augment: Augment {
+            flip: true,
+            scale: [0.6, 2.0],
+            aspect: 1.2,
+            brightness: 0.2,
+            contrast: 0.2,
+            saturation: 0.3,
+            ..Augment::default()
+        },
+    }
 }
 
 /// The network of a model for `classes` classes, or `None` for a name that is not in [`NAMES`].

@@ -5,11 +5,10 @@
 //! bottleneck adds two dilated convolutions and the image's mean features, which widen the view to the whole
 //! picture at little cost.
 
-use crate::data::augment::Augment;
 use crate::graph::{Graph, GraphError};
 use crate::net::Net;
 use crate::ops::{ArgMax, Axis, Concat, Resize, ResizeMode};
-use crate::train::{ClassWeights, Optimiser, Recipe, Schedule};
+use crate::train::Recipe;
 use dunlin::shape::{Shape, Window};
 
 /// The network for `h x w` colour pictures and `classes` classes; gives the label of every pixel, `1,h,w,1`.
@@ -59,27 +58,5 @@ pub fn graph(h: u32, w: u32, classes: u32) -> Result<Graph, GraphError> {
 
 /// How it is trained on CamVid.
 pub fn recipe() -> Recipe {
-    Recipe {
-        model: "segnet".into(),
-        seed: 1,
-        epochs: 110,
-        batch: 8,
-        threads: 2,
-        optimiser: Optimiser::AdamW { rate: 3e-3, decay: 1e-2 },
-        schedule: Schedule::Cosine { warm_up: 2.0, last: 0.01 },
-        class_weights: ClassWeights::SqrtInverse,
-        label_smoothing: 0.0,
-        average: 0.998,
-        evaluate_every: 1,
-        patience: 0,
-        augment: Augment {
-            flip: true,
-            scale: [0.6, 2.0],
-            aspect: 1.2,
-            brightness: 0.2,
-            contrast: 0.2,
-            saturation: 0.3,
-            ..Augment::default()
-        },
-    }
+    super::camvid_recipe("segnet", 110)
 }

@@ -4,7 +4,6 @@
 //! requantisation in front of an input that has another one.
 
 mod elementwise;
-mod fixed_point;
 mod movement;
 mod table;
 mod weighted;

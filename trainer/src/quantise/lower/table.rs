@@ -3,9 +3,9 @@
 //! Where TensorFlow Lite defines the operator, each entry is computed with its reference arithmetic; any other
 //! function is evaluated in f64 and rounded half away from zero.
 
-use super::fixed_point::{self, Q31};
 use crate::ops::{Activation, UnaryFn};
 use crate::quantise::params;
+use dunlin::fixed;
 use dunlin::quant::{QParams, Requant, rounding_shift_right};
 
 /// The output for each input −128 ..= 127.
@@ -29,7 +29,7 @@ pub(super) fn fill(function: UnaryFn, input: QParams, output: QParams) -> [i8; 2
                         -128
                     }
                 }
-                Ok(q4) => rounding_shift_right(fixed_point::logistic(q4), 23) - 128,
+                Ok(q4) => rounding_shift_right(fixed::logistic(q4), 23) - 128,
             })
         }
         UnaryFn::Tanh => {
@@ -42,7 +42,7 @@ pub(super) fn fill(function: UnaryFn, input: QParams, output: QParams) -> [i8; 2
                         -128
                     }
                 }
-                Ok(q4) => rounding_shift_right(fixed_point::tanh(q4), 24),
+                Ok(q4) => rounding_shift_right(fixed::tanh(q4), 24),
             })
         }
         UnaryFn::HardSwish => match HardSwish::new(input, output) {
@@ -115,7 +115,7 @@ impl Argument {
         Self { factor, radius: (largest / libm::ldexp(1.0, i32::from(factor.shift))).floor() }
     }
 
-    fn of(&self, x: i32) -> Result<Q31, bool> {
+    fn of(&self, x: i32) -> Result<i32, bool> {
         if f64::from(x) <= -self.radius {
             Err(false)
         } else if f64::from(x) >= self.radius {
