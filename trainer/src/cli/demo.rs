@@ -26,7 +26,7 @@ use std::time::Instant;
 #[command(after_help = "\
 Examples:
   dunlin demo
-  dunlin demo --data ../shared/data --out /tmp/demo
+  dunlin demo --data ../shared/data --out out/photographs
   dunlin demo --epochs 5 --board mps2-an386")]
 pub(super) struct Args {
     #[command(flatten)]

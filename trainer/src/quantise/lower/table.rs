@@ -21,29 +21,13 @@ pub(super) fn fill(function: UnaryFn, input: QParams, output: QParams) -> [i8; 2
         }
         UnaryFn::Sigmoid => {
             let argument = Argument::new(input.scale);
-            Box::new(move |x| match argument.of(x) {
-                Err(positive) => {
-                    if positive {
-                        127
-                    } else {
-                        -128
-                    }
-                }
-                Ok(q4) => rounding_shift_right(fixed::logistic(q4), 23) - 128,
+            Box::new(move |x| {
+                argument.saturating(x, |q4| rounding_shift_right(fixed::logistic(q4), 23) - 128)
             })
         }
         UnaryFn::Tanh => {
             let argument = Argument::new(input.scale);
-            Box::new(move |x| match argument.of(x) {
-                Err(positive) => {
-                    if positive {
-                        127
-                    } else {
-                        -128
-                    }
-                }
-                Ok(q4) => rounding_shift_right(fixed::tanh(q4), 24),
-            })
+            Box::new(move |x| argument.saturating(x, |q4| rounding_shift_right(fixed::tanh(q4), 24)))
         }
         UnaryFn::HardSwish => match HardSwish::new(input, output) {
             Some(swish) => Box::new(move |x| swish.apply(x)),
@@ -113,6 +97,15 @@ impl Argument {
         };
         let largest = f64::from((1 << INTEGER_BITS) - 1) * f64::from(1u32 << (31 - INTEGER_BITS));
         Self { factor, radius: (largest / libm::ldexp(1.0, i32::from(factor.shift))).floor() }
+    }
+
+    /// `f` of the argument, or the end of int8 that it saturates to.
+    fn saturating(&self, x: i32, f: impl Fn(i32) -> i32) -> i32 {
+        match self.of(x) {
+            Ok(q4) => f(q4),
+            Err(true) => 127,
+            Err(false) => -128,
+        }
     }
 
     fn of(&self, x: i32) -> Result<i32, bool> {
