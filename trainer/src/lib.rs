@@ -5,6 +5,7 @@ pub mod eval;
 pub mod exec;
 pub mod export;
 pub mod graph;
+pub mod import;
 pub mod net;
 pub mod ops;
 pub mod passes;
