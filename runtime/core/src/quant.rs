@@ -66,6 +66,33 @@ const fn clamp_i8(value: i32, min: i8, max: i8) -> i8 {
     }
 }
 
+/// Range of a fused activation of 16-bit values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Clamp16 {
+    /// Smallest output value.
+    pub min: i16,
+    /// Largest output value.
+    pub max: i16,
+}
+
+impl Clamp16 {
+    /// The whole range of int16: no activation.
+    pub const FULL: Self = Self { min: i16::MIN, max: i16::MAX };
+
+    /// `value` limited to this range.
+    #[inline(always)]
+    pub const fn apply(&self, value: i32) -> i16 {
+        if value < self.min as i32 {
+            self.min
+        } else if value > self.max as i32 {
+            self.max
+        } else {
+            value as i16
+        }
+    }
+}
+
 /// A positive real factor as `multiplier * 2^(shift - 31)`.
 ///
 /// The multiplier is 0 (a factor too small to matter) or in `[2^30, 2^31)`; the shift is in `[-31, 30]`.
@@ -124,6 +151,28 @@ impl Requant {
         let product = doubling_high_mul(x.wrapping_shl(left), self.multiplier);
         rounding_shift_right(product, right as u32)
     }
+
+    /// Largest shift of a factor of 64-bit sums.
+    pub const WIDE_SHIFT: i8 = 14;
+
+    /// True where [`Requant::apply_wide`] is defined: in range, and a shift of at most
+    /// [`Requant::WIDE_SHIFT`]. (The reference asserts at most 7 in its debug builds.)
+    pub const fn is_valid_wide(&self) -> bool {
+        self.is_valid() && self.shift <= Self::WIDE_SHIFT
+    }
+
+    /// A 64-bit sum times the factor, by the rule of 16-bit activations: the multiplier is reduced to 15
+    /// bits, the product rounded once, half up, and its low 32 bits taken.
+    ///
+    /// Exact for sums below 2^47 in magnitude and factors that are valid for it.
+    #[inline(always)]
+    pub const fn apply_wide(&self, x: i64) -> i32 {
+        let reduced =
+            if self.multiplier < 0x7fff_0000 { (self.multiplier + (1 << 15)) >> 16 } else { 0x7fff };
+        let shift = (15 - self.shift as i32) as u32;
+        (x.wrapping_mul(reduced as i64).wrapping_add(1i64.wrapping_shl(shift.wrapping_sub(1))))
+            .wrapping_shr(shift) as i32
+    }
 }
 
 /// `(a * b) / 2^31`, rounded half up; saturates in the one case that overflows, `-2^31 * -2^31`.
@@ -173,6 +222,20 @@ mod tests {
         assert_eq!(Requant::from_real(f64::NAN), None);
         assert_eq!(Requant::from_real(1e12), None);
         assert_eq!(Requant::from_real(1.0).unwrap().apply(-77), -77);
+    }
+
+    #[test]
+    fn wide_sums_are_rounded_once_and_half_up() {
+        let half = Requant { multiplier: 1 << 30, shift: 0 };
+        assert_eq!((half.apply_wide(3), half.apply_wide(-3), half.apply_wide(-1)), (2, -1, 0));
+        // A multiplier at the top of its range is reduced to 32,767, not to 32,768.
+        let nearly_one = Requant { multiplier: i32::MAX, shift: 0 };
+        assert_eq!(nearly_one.apply_wide(1 << 20), (1 << 20) - 32);
+        let large = Requant { multiplier: 1 << 30, shift: Requant::WIDE_SHIFT };
+        assert_eq!((large.is_valid_wide(), large.apply_wide(-5)), (true, -5 << 13));
+        assert!(!Requant { shift: Requant::WIDE_SHIFT + 1, ..large }.is_valid_wide());
+        let small = Requant { multiplier: 1 << 30, shift: -31 };
+        assert_eq!(small.apply_wide(1 << 46), 1 << 14);
     }
 
     #[test]
