@@ -42,11 +42,11 @@ fn version_1_loads_and_gives_the_same_bytes() {
 }
 
 #[test]
-fn the_newest_golden_model_has_every_operator() {
+fn the_newest_golden_model_has_every_operator_that_its_version_began_with() {
     let file = AlignedVec::from_slice(&read(VERSION, "model.dun"));
     let mut tables = Tables::new();
     let model = Model::parse(file.as_slice(), &mut tables).unwrap();
-    assert_eq!(kinds(&model), Kind::ALL);
+    assert_eq!(kinds(&model), Kind::ALL[..KINDS]);
 }
 
 #[test]

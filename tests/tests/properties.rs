@@ -59,4 +59,13 @@ properties! {
     requantize: Requantize,
     quantize: Quantize,
     dequantize: Dequantize,
+    sub: Sub,
+    div: Div,
+    min_max: MinMax,
+    squared_difference: SquaredDifference,
+    prelu: PRelu,
+    add16: Add16,
+    sub16: Sub16,
+    mul16: Mul16,
+    convert: Convert,
 }

@@ -24,6 +24,13 @@ pub(crate) fn reciprocal(sum: i32) -> (i32, u32) {
     (one_over_one_plus(fraction), ACCUMULATION_INTEGER_BITS - headroom)
 }
 
+/// `1 / x` for a positive integer `x`: a Q0.31 mantissa and the power of two to divide by.
+pub(crate) fn inverse(x: i32) -> (i32, u32) {
+    let headroom = x.leading_zeros();
+    let fraction = ((x as u32) << headroom).wrapping_sub(1 << 31) as i32;
+    (one_over_one_plus(fraction), 31 - headroom)
+}
+
 /// 1 in Q2.29.
 const ONE_Q2: i32 = 1 << 29;
 

@@ -2,8 +2,10 @@
 
 use super::{Draft, Feature, Operand, quant, requant};
 use crate::draw::Draw;
-use crate::oracle;
-use dunlin::ops::{Dequantize, Op, Quantize, Requantize};
+use crate::oracle::{self, Grid};
+use dunlin::format::DType;
+use dunlin::ops::{Convert, Dequantize, Op, Quantize, Requantize};
+use dunlin::quant::{QParams, Requant};
 use dunlin::shape::Shape;
 
 fn shape(draw: &mut Draw<'_>) -> Shape {
@@ -50,4 +52,92 @@ pub(super) fn dequantize(draw: &mut Draw<'_>) -> Draft {
         vec![bytes[0].iter().flat_map(real).collect()]
     })
     .by_rows()
+}
+
+/// Scale and zero point of a tensor of this type.
+fn quant_of(dtype: DType, draw: &mut Draw<'_>) -> QParams {
+    let q = quant(draw);
+    let zero_point = match dtype {
+        DType::I8 => q.zero_point,
+        DType::U8 => q.zero_point + 128,
+        DType::I16 | DType::I32 | DType::F32 => 0,
+    };
+    QParams { zero_point, ..q }
+}
+
+fn range_of(dtype: DType) -> [i64; 2] {
+    match dtype {
+        DType::I8 => [-128, 127],
+        DType::U8 => [0, 255],
+        DType::I16 => [-32_768, 32_767],
+        DType::I32 | DType::F32 => [i64::from(i32::MIN), i64::from(i32::MAX)],
+    }
+}
+
+fn integers(dtype: DType, size: [usize; 4], bytes: &[u8]) -> Grid {
+    match dtype {
+        DType::I8 => Grid::from_i8(size, bytes),
+        DType::U8 => Grid::from_u8(size, bytes),
+        DType::I16 => Grid::from_i16(size, bytes),
+        DType::I32 | DType::F32 => Grid::from_i32(size, bytes),
+    }
+}
+
+fn bytes_of(dtype: DType, values: &Grid) -> Vec<u8> {
+    match dtype {
+        DType::I8 | DType::U8 => values.to_bytes(),
+        DType::I16 => values.to_i16_bytes(),
+        DType::I32 | DType::F32 => values.to_i32_bytes(),
+    }
+}
+
+pub(super) fn convert(draw: &mut Draw<'_>) -> Draft {
+    const INTEGERS: [DType; 4] = [DType::I8, DType::U8, DType::I16, DType::I32];
+    let shape = shape(draw);
+    let (from, to) = match draw.range(0, 5) {
+        0 => (DType::F32, draw.pick(&INTEGERS)),
+        1 => (draw.pick(&INTEGERS), DType::F32),
+        _ => (draw.pick(&INTEGERS), draw.pick(&INTEGERS)),
+    };
+    let bits = |dtype: DType| i64::from(8 * dtype.size()) - 1;
+    let (mut scale, mut factor, feature) = requant(draw, bits(from) - bits(to) + 7);
+    // Equal scales, as between int8 and uint8 of one tensor.
+    let same = draw.chance(20);
+    if same {
+        scale = Requant { multiplier: 1 << 30, shift: 1 };
+        factor = oracle::Factor { multiplier: 1 << 30, shift: 1 };
+    }
+    let truncate = draw.chance(30);
+    let (mut input, output) = (quant_of(from, draw), quant_of(to, draw));
+    if from == DType::F32 {
+        // The values of the runs are spread over steps of this size.
+        input.scale = output.scale;
+    }
+    let (zero, output_zero) = (i64::from(input.zero_point), i64::from(output.zero_point));
+    let operand = |dtype: DType, quant: QParams| Operand { dtype, ..Operand::int8(shape, quant) };
+    let op = Op::Convert(Convert { scale, truncate });
+    let mut draft =
+        Draft::new(op, vec![operand(from, input)], vec![operand(to, output)], move |bytes, rows| {
+            let size = [shape.n, shape.h, rows, shape.c].map(|d| d as usize);
+            let range = range_of(to);
+            let values = match from {
+                DType::F32 => {
+                    let reals =
+                        bytes[0].chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
+                    let steps = |real| oracle::quantize_to(real, output.scale, output_zero, range, truncate);
+                    Grid { size, data: reals.map(steps).collect() }
+                }
+                from => integers(from, size, &bytes[0]),
+            };
+            vec![match (from, to) {
+                (DType::F32, _) => bytes_of(to, &values),
+                (_, DType::F32) => {
+                    let real = |&q: &i64| oracle::dequantize(q, input.scale, zero).to_le_bytes();
+                    values.data.iter().flat_map(real).collect()
+                }
+                _ => bytes_of(to, &oracle::requantize_to(&values, zero, factor, output_zero, range)),
+            }]
+        });
+    draft.features.extend(feature.filter(|_| !same));
+    draft.by_rows().feature(Feature::OddReal, from == DType::F32)
 }

@@ -107,6 +107,8 @@ named! {
         FusedArgMax,
         /// A smaller second operand.
         Broadcast,
+        /// A smaller first operand.
+        BroadcastFirst,
         /// Both operands are one tensor.
         Twin,
         /// Bounded rows.
@@ -180,6 +182,15 @@ generators! {
     Requantize => convert::requantize,
     Quantize => convert::quantize,
     Dequantize => convert::dequantize,
+    Sub => binary::sub,
+    Div => binary::div,
+    MinMax => binary::min_max,
+    SquaredDifference => binary::squared_difference,
+    PRelu => binary::prelu,
+    Add16 => binary::add16,
+    Sub16 => binary::sub16,
+    Mul16 => binary::mul16,
+    Convert => convert::convert,
 }
 
 impl Kind {

@@ -1,45 +1,6 @@
 //! Elementwise operators, changes of type and scale, argmax.
 
-use super::{Factor, Grid, finish, rescale, wrap32};
-
-/// Constants of a sum (TensorFlow Lite `ADD`, int8).
-#[derive(Clone, Copy, Debug)]
-pub struct Sum {
-    /// Zero points of the inputs.
-    pub zero: [i64; 2],
-    /// Factors of the inputs.
-    pub inputs: [Factor; 2],
-    /// Bits of precision.
-    pub left_shift: u32,
-    /// Factor of the sum.
-    pub output: Factor,
-    /// Zero point of the output.
-    pub output_zero: i64,
-    /// Range of the fused activation.
-    pub range: [i64; 2],
-}
-
-/// The element of `b` that a broadcast pairs with an index.
-fn broadcast(b: &Grid, index: [usize; 4]) -> i64 {
-    b.at([0, 1, 2, 3].map(|axis| if b.size[axis] == 1 { 0 } else { index[axis] }))
-}
-
-/// Sum of `a` and a broadcast `b`.
-pub fn add(a: &Grid, b: &Grid, p: &Sum) -> Grid {
-    let scaled = |x: i64, i: usize| rescale((x - p.zero[i]) * (1 << p.left_shift), p.inputs[i]);
-    Grid::build(a.size, |index| {
-        let sum = wrap32(scaled(a.at(index), 0) + scaled(broadcast(b, index), 1));
-        finish(rescale(sum, p.output), p.output_zero, p.range)
-    })
-}
-
-/// Product of `a` and a broadcast `b` (TensorFlow Lite `MUL`, int8).
-pub fn mul(a: &Grid, b: &Grid, zero: [i64; 2], factor: Factor, output_zero: i64, range: [i64; 2]) -> Grid {
-    Grid::build(a.size, |index| {
-        let product = (a.at(index) - zero[0]) * (broadcast(b, index) - zero[1]);
-        finish(rescale(product, factor), output_zero, range)
-    })
-}
+use super::{Factor, Grid, finish, rescale};
 
 /// `table[x + 128]`.
 pub fn lookup(x: &Grid, table: &[i64]) -> Grid {
@@ -58,21 +19,33 @@ pub fn argmax(scores: &Grid) -> Grid {
 
 /// int8 to int8 with another scale (TensorFlow Lite `QUANTIZE` from int8).
 pub fn requantize(x: &Grid, zero: i64, factor: Factor, output_zero: i64) -> Grid {
-    Grid::build(x.size, |index| finish(rescale(x.at(index) - zero, factor), output_zero, [-128, 127]))
+    requantize_to(x, zero, factor, output_zero, [-128, 127])
+}
+
+/// Integers to integers of another range, with another scale (TensorFlow Lite `QUANTIZE` from an integer).
+pub fn requantize_to(x: &Grid, zero: i64, factor: Factor, output_zero: i64, range: [i64; 2]) -> Grid {
+    Grid::build(x.size, |index| finish(rescale(x.at(index) - zero, factor), output_zero, range))
 }
 
 /// One real value to int8 (TensorFlow Lite `QUANTIZE` from float32): the quotient is rounded to f32 first.
 pub fn quantize(real: f32, scale: f32, zero: i64) -> i64 {
+    quantize_to(real, scale, zero, [-128, 127], false)
+}
+
+/// One real value to an integer of this range; toward zero (TensorFlow Lite `CAST`) instead of to nearest.
+pub fn quantize_to(real: f32, scale: f32, zero: i64, range: [i64; 2], truncate: bool) -> i64 {
     let quotient = f64::from(real / scale);
     if quotient.is_nan() {
         return zero;
     }
     // |quotient| + 1/2 is exact in f64 below 2^52, and beyond that the clamp decides.
-    let steps = quotient.signum() * (quotient.abs() + 0.5).floor();
-    (steps + zero as f64).clamp(-128.0, 127.0) as i64
+    let half = if truncate { 0.0 } else { 0.5 };
+    let steps = quotient.signum() * (quotient.abs() + half).floor();
+    (steps + zero as f64).clamp(range[0] as f64, range[1] as f64) as i64
 }
 
-/// One int8 value to real (TensorFlow Lite `DEQUANTIZE`): the product in f64, rounded to f32 once.
+/// One integer to real (TensorFlow Lite `DEQUANTIZE`): the difference rounded to f32, which is exact below 2^24,
+/// and its product with the scale in f64, rounded to f32 once.
 pub fn dequantize(q: i64, scale: f32, zero: i64) -> f32 {
-    (f64::from(scale) * (q - zero) as f64) as f32
+    (f64::from(scale) * f64::from((q - zero) as f32)) as f32
 }

@@ -5,6 +5,7 @@
 //! skips taps outside of the image, scatters transpose convolutions, evaluates each exponential); where it does
 //! not, `docs/numerics.md` is the text. Values are i64, layout NHWC.
 
+mod binary;
 mod conv;
 mod elementwise;
 mod pool;
@@ -12,8 +13,9 @@ mod resize;
 mod shape;
 mod softmax;
 
+pub use binary::{Alignment, Product, Sum, add, divide, min_max, mul, prelu, squared_difference, sub};
 pub use conv::{Layer, conv2d, dense, depthwise_conv2d, transpose_conv2d};
-pub use elementwise::{Sum, add, argmax, dequantize, lookup, mul, quantize, requantize};
+pub use elementwise::{argmax, dequantize, lookup, quantize, quantize_to, requantize, requantize_to};
 pub use pool::{Rounding, average_pool, max_pool, max_pool_with_positions, max_unpool};
 pub use resize::{nearest_indices, resize_bilinear, resize_nearest};
 pub use shape::{concat, pad, slice};
@@ -54,6 +56,18 @@ impl Grid {
         Self { size, data: bytes.iter().map(|&b| i64::from(b)).collect() }
     }
 
+    /// The int16 values in `bytes`.
+    pub fn from_i16(size: [usize; 4], bytes: &[u8]) -> Self {
+        let value = |b: &[u8]| i64::from(i16::from_le_bytes([b[0], b[1]]));
+        Self { size, data: bytes.chunks_exact(2).map(value).collect() }
+    }
+
+    /// The int32 values in `bytes`.
+    pub fn from_i32(size: [usize; 4], bytes: &[u8]) -> Self {
+        let value = |b: &[u8]| i64::from(i32::from_le_bytes([b[0], b[1], b[2], b[3]]));
+        Self { size, data: bytes.chunks_exact(4).map(value).collect() }
+    }
+
     /// Place of an index in `data`.
     pub fn index(&self, [n, y, x, c]: [usize; 4]) -> usize {
         ((n * self.size[1] + y) * self.size[2] + x) * self.size[3] + c
@@ -79,6 +93,20 @@ impl Grid {
                 v as u8
             })
             .collect()
+    }
+}
+
+impl Grid {
+    /// The elements as little-endian int16.
+    pub fn to_i16_bytes(&self) -> Vec<u8> {
+        let bytes = |v: &i64| i16::try_from(*v).expect("a value of 16 bits").to_le_bytes();
+        self.data.iter().flat_map(bytes).collect()
+    }
+
+    /// The elements as little-endian int32.
+    pub fn to_i32_bytes(&self) -> Vec<u8> {
+        let bytes = |v: &i64| i32::try_from(*v).expect("a value of 32 bits").to_le_bytes();
+        self.data.iter().flat_map(bytes).collect()
     }
 }
 

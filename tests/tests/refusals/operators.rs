@@ -197,3 +197,33 @@ fn reductions_that_could_overflow() {
     assert_eq!(dense(1, 0, 0, 31), fault(NodeFault::Requant { channel: 0 }));
     assert_eq!(dense(1, 0, 0, -32), fault(NodeFault::Requant { channel: 0 }));
 }
+
+#[test]
+fn operands_that_do_not_fit_each_other() {
+    let factor = Requant { multiplier: 1 << 30, shift: 0 };
+    let sub = Op::Sub(Sub { inputs: [factor; 2], output: factor, left_shift: 20, clamp: Clamp::FULL });
+    let none = DataSection::new;
+    let column = tensor(Shape::image(4, 1, 2), 0);
+    let row = tensor(Shape::image(1, 3, 2), 0);
+    let fault = operator_fault(sub, &[column, row], column, none());
+    let joined = Shape::image(4, 3, 2);
+    assert_eq!(fault, NodeFault::OutputShape { found: column.shape, expected: joined });
+    let other = tensor(Shape::image(1, 5, 2), 0);
+    let fault = operator_fault(sub, &[row, other], other, none());
+    assert_eq!(fault, NodeFault::InputShape(other.shape));
+    let wide = Tensor { dtype: DType::I16, ..row };
+    assert_eq!(operator_fault(sub, &[wide, row], row, none()), NodeFault::DType(0));
+    let real = Tensor { dtype: DType::F32, ..row };
+    let largest = Op::MinMax(MinMax { largest: true });
+    assert_eq!(operator_fault(largest, &[real, real], real, none()), NodeFault::DType(0));
+    let rectifier = Op::PRelu(PRelu { positive: factor, negative: factor });
+    assert_eq!(operator_fault(rectifier, &[wide, wide], wide, none()), NodeFault::DType(1));
+    let convert = Op::Convert(Convert { scale: factor, truncate: false });
+    assert_eq!(operator_fault(convert, &[real], real, none()), NodeFault::DType(1));
+    let wide_column = Tensor { dtype: DType::I16, ..column };
+    let shifted = |left_shift| {
+        let clamp = dunlin::quant::Clamp16::FULL;
+        Op::Sub16(Sub16 { inputs: [factor; 2], output: factor, left_shift, clamp })
+    };
+    assert_eq!(operator_fault(shifted(16), &[wide_column; 2], wide_column, none()), NodeFault::Attribute);
+}

@@ -104,11 +104,11 @@ pub(crate) struct RescaleParams {
 }
 
 /// First operand of an elementwise kernel.
-pub(crate) enum Source<'a> {
+pub(crate) enum Source<'a, T = i8> {
     /// The operand stands in the output already and is overwritten.
     InPlace,
     /// The operand, as long as the output.
-    From(&'a [i8]),
+    From(&'a [T]),
 }
 
 /// The kernels. Implementations must give the bits of [`scalar::Scalar`].

@@ -1,18 +1,17 @@
-//! Elementwise sum and product of two tensors.
+//! Elementwise sum, difference and product of two tensors, either of which may be broadcast.
 
 use super::channels::check_requant;
-use super::{Io, Operands, Operator};
+use super::{Io, Operands, Operator, broadcast};
 use crate::error::NodeFault;
 use crate::format::DType;
-use crate::isa::{Isa, ProductParams, Source, SumParams};
-use crate::quant::{Clamp, Requant};
-use crate::shape::Shape;
+use crate::isa::{Isa, ProductParams, SumParams};
+use crate::quant::{Clamp, Clamp16, Requant};
 use serde::{Deserialize, Serialize};
 
 /// Elementwise sum, int8, TensorFlow Lite semantics.
 ///
-/// Input 0 has the shape of the output; each size of input 1 is the same or 1 (broadcast). Each input is
-/// shifted left by `left_shift`, scaled, summed in 32 bits, scaled to the output.
+/// Each axis of an operand has the size of the other's, or 1 (broadcast); the output has the larger size. Each
+/// input is shifted left by `left_shift`, scaled, summed in 32 bits, scaled to the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Add {
@@ -36,75 +35,119 @@ pub struct Mul {
     pub clamp: Clamp,
 }
 
-fn check(cx: &Operands<'_>, clamp: Clamp) -> Result<(), NodeFault> {
-    cx.arity(2, 1)?;
-    cx.rows_follow()?;
-    let a = cx.typed(0, DType::I8)?;
-    let b = cx.typed(1, DType::I8)?;
-    let (s, t) = (a.shape, b.shape);
-    let fits = [(s.n, t.n), (s.h, t.h), (s.w, t.w), (s.c, t.c)].iter().all(|&(a, b)| b == a || b == 1);
-    // A bounded operand has the same count as its partner, or is one row for all.
-    if !fits || (b.rows != a.rows && !(b.rows.is_none() && (a.rows.is_none() || t.w == 1))) {
-        return Err(NodeFault::InputShape(t));
-    }
-    if clamp.min > clamp.max {
-        return Err(NodeFault::Attribute);
-    }
-    cx.expect(0, DType::I8, s).map(|_| ())
+/// Elementwise difference `input 0 − input 1`, int8; attributes and shapes as in [`Add`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Sub {
+    /// Factor of each input: its scale over twice the larger of the two scales.
+    pub inputs: [Requant; 2],
+    /// Factor of the difference.
+    pub output: Requant,
+    /// Bits of precision; 20 for int8, at most 22.
+    pub left_shift: u8,
+    /// Fused activation.
+    pub clamp: Clamp,
 }
 
-/// Calls `row(a, b, out)` over the tensors, with the longest slices that the broadcast allows.
-fn run(io: &mut Io<'_, '_>, mut row: impl FnMut(Source<'_>, &[i8], &mut [i8])) -> Option<()> {
-    let (shape, broadcast) = (io.input_shape(0), io.input_shape(1));
-    let views = io.views()?;
-    let [a, b] = views.inputs;
-    let (a, b): (&[i8], &[i8]) = (bytemuck::cast_slice(a), bytemuck::cast_slice(b));
-    let [y, _] = views.outputs;
-    let y: &mut [i8] = bytemuck::cast_slice_mut(y);
-    if broadcast == shape {
-        row(if views.in_place { Source::InPlace } else { Source::From(a) }, b, y);
-        return Some(());
-    }
-    let c = shape.c as usize;
-    let Shape { h, w, .. } = shape;
-    let pick = |size: u32, index: usize| if size == 1 { 0 } else { index };
-    for (pixel, out) in y.chunks_exact_mut(c).enumerate() {
-        let (n, rest) = (pixel / (h as usize * w as usize), pixel % (h as usize * w as usize));
-        let (py, px) = (rest / w as usize, rest % w as usize);
-        let at = (pick(broadcast.n, n) * broadcast.h as usize + pick(broadcast.h, py)) * broadcast.w as usize
-            + pick(broadcast.w, px);
-        let b = b.get(at * broadcast.c as usize..)?.get(..broadcast.c as usize)?;
-        row(
-            if views.in_place { Source::InPlace } else { Source::From(a.get(pixel * c..)?.get(..c)?) },
-            b,
-            out,
-        );
-    }
-    Some(())
+/// Elementwise sum, int16; shapes as in [`Add`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Add16 {
+    /// Factor of each input: its scale over twice the larger of the two scales.
+    pub inputs: [Requant; 2],
+    /// Factor of the sum.
+    pub output: Requant,
+    /// Bits of precision; 15 for int16, and no more, so that an input cannot overflow.
+    pub left_shift: u8,
+    /// Fused activation.
+    pub clamp: Clamp16,
 }
+
+/// Elementwise difference `input 0 − input 1`, int16; attributes as in [`Add16`], shapes as in [`Add`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Sub16 {
+    /// Factor of each input: its scale over twice the larger of the two scales.
+    pub inputs: [Requant; 2],
+    /// Factor of the difference.
+    pub output: Requant,
+    /// Bits of precision; 15 for int16, and no more.
+    pub left_shift: u8,
+    /// Fused activation.
+    pub clamp: Clamp16,
+}
+
+/// Elementwise product, int16; shapes as in [`Add`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Mul16 {
+    /// Factor of the product: input scales multiplied, over the output scale.
+    pub output: Requant,
+    /// Fused activation.
+    pub clamp: Clamp16,
+}
+
+/// Zero points of the inputs.
+pub(super) fn input_zeros(io: &Io<'_, '_>) -> [i32; 2] {
+    [0, 1].map(|i| i32::from(io.operands.input(i).quant.zero_point))
+}
+
+/// Zero point of the output.
+pub(super) fn output_zero(io: &Io<'_, '_>) -> i32 {
+    i32::from(io.operands.output(0).quant.zero_point)
+}
+
+/// Two operands on one scale: each less its zero point, shifted left for precision, times its factor.
+#[derive(Clone, Copy)]
+pub(super) struct Aligned {
+    pub(super) zero: [i32; 2],
+    pub(super) factor: [Requant; 2],
+    pub(super) left_shift: u8,
+}
+
+impl Aligned {
+    #[inline(always)]
+    pub(super) fn apply(&self, x: impl Into<i32>, operand: usize) -> i32 {
+        let shifted = (x.into() - self.zero[operand]).wrapping_shl(u32::from(self.left_shift));
+        self.factor[operand].apply(shifted)
+    }
+}
+
+/// Requires factors in range and a shift of at most `limit`.
+pub(super) fn check_aligned(factors: [Requant; 3], left_shift: u8, limit: u8) -> Result<(), NodeFault> {
+    factors.into_iter().try_for_each(check_requant)?;
+    if left_shift > limit { Err(NodeFault::Attribute) } else { Ok(()) }
+}
+
+/// Requires a range that is not empty.
+pub(super) fn check_range<T: PartialOrd>(min: T, max: T) -> Result<(), NodeFault> {
+    if min > max { Err(NodeFault::Attribute) } else { Ok(()) }
+}
+
+/// Most bits by which an int8 operand may be shifted left: 255 · 2^22 fits 32 bits.
+const SHIFT_LIMIT: u8 = 22;
+/// Most bits by which an int16 operand may be shifted left: its zero point is 0.
+const SHIFT_LIMIT_16: u8 = 15;
 
 impl Operator for Add {
     const IN_PLACE: bool = true;
 
     fn check(&self, cx: &Operands<'_>) -> Result<(), NodeFault> {
-        check(cx, self.clamp)?;
-        for factor in [self.inputs[0], self.inputs[1], self.output] {
-            check_requant(factor)?;
-        }
-        if self.left_shift > 22 { Err(NodeFault::Attribute) } else { Ok(()) }
+        broadcast::check(cx, DType::I8, DType::I8)?;
+        check_range(self.clamp.min, self.clamp.max)?;
+        check_aligned([self.inputs[0], self.inputs[1], self.output], self.left_shift, SHIFT_LIMIT)
     }
 
     fn run<I: Isa>(&self, io: &mut Io<'_, '_>) -> Option<()> {
-        let zero = |i: usize| i32::from(io.operands.input(i).quant.zero_point);
         let p = SumParams {
-            zero: [zero(0), zero(1)],
+            zero: input_zeros(io),
             scale: self.inputs,
             left_shift: u32::from(self.left_shift),
             output: self.output,
-            output_zero: i32::from(io.operands.output(0).quant.zero_point),
+            output_zero: output_zero(io),
             clamp: self.clamp,
         };
-        run(io, |a, b, out| I::add(&p, a, b, out))
+        broadcast::rows(io, |a, b, out| I::add(&p, a, b, out))
     }
 }
 
@@ -112,18 +155,88 @@ impl Operator for Mul {
     const IN_PLACE: bool = true;
 
     fn check(&self, cx: &Operands<'_>) -> Result<(), NodeFault> {
-        check(cx, self.clamp)?;
+        broadcast::check(cx, DType::I8, DType::I8)?;
+        check_range(self.clamp.min, self.clamp.max)?;
         check_requant(self.output)
     }
 
     fn run<I: Isa>(&self, io: &mut Io<'_, '_>) -> Option<()> {
-        let zero = |i: usize| i32::from(io.operands.input(i).quant.zero_point);
         let p = ProductParams {
-            zero: [zero(0), zero(1)],
+            zero: input_zeros(io),
             output: self.output,
-            output_zero: i32::from(io.operands.output(0).quant.zero_point),
+            output_zero: output_zero(io),
             clamp: self.clamp,
         };
-        run(io, |a, b, out| I::mul(&p, a, b, out))
+        broadcast::rows(io, |a, b, out| I::mul(&p, a, b, out))
+    }
+}
+
+impl Operator for Sub {
+    const IN_PLACE: bool = true;
+
+    fn check(&self, cx: &Operands<'_>) -> Result<(), NodeFault> {
+        broadcast::check(cx, DType::I8, DType::I8)?;
+        check_range(self.clamp.min, self.clamp.max)?;
+        check_aligned([self.inputs[0], self.inputs[1], self.output], self.left_shift, SHIFT_LIMIT)
+    }
+
+    fn run<I: Isa>(&self, io: &mut Io<'_, '_>) -> Option<()> {
+        let p = Aligned { zero: input_zeros(io), factor: self.inputs, left_shift: self.left_shift };
+        let (output, zero, clamp) = (self.output, output_zero(io), self.clamp);
+        broadcast::map(io, |a: i8, b: i8| {
+            let difference = p.apply(a, 0).wrapping_sub(p.apply(b, 1));
+            clamp.apply(output.apply(difference).wrapping_add(zero))
+        })
+    }
+}
+
+impl Operator for Add16 {
+    const IN_PLACE: bool = true;
+
+    fn check(&self, cx: &Operands<'_>) -> Result<(), NodeFault> {
+        broadcast::check(cx, DType::I16, DType::I16)?;
+        check_range(self.clamp.min, self.clamp.max)?;
+        check_aligned([self.inputs[0], self.inputs[1], self.output], self.left_shift, SHIFT_LIMIT_16)
+    }
+
+    fn run<I: Isa>(&self, io: &mut Io<'_, '_>) -> Option<()> {
+        let p = Aligned { zero: [0; 2], factor: self.inputs, left_shift: self.left_shift };
+        let (output, clamp) = (self.output, self.clamp);
+        broadcast::map(io, |a: i16, b: i16| {
+            clamp.apply(output.apply(p.apply(a, 0).wrapping_add(p.apply(b, 1))))
+        })
+    }
+}
+
+impl Operator for Sub16 {
+    const IN_PLACE: bool = true;
+
+    fn check(&self, cx: &Operands<'_>) -> Result<(), NodeFault> {
+        broadcast::check(cx, DType::I16, DType::I16)?;
+        check_range(self.clamp.min, self.clamp.max)?;
+        check_aligned([self.inputs[0], self.inputs[1], self.output], self.left_shift, SHIFT_LIMIT_16)
+    }
+
+    fn run<I: Isa>(&self, io: &mut Io<'_, '_>) -> Option<()> {
+        let p = Aligned { zero: [0; 2], factor: self.inputs, left_shift: self.left_shift };
+        let (output, clamp) = (self.output, self.clamp);
+        broadcast::map(io, |a: i16, b: i16| {
+            clamp.apply(output.apply(p.apply(a, 0).wrapping_sub(p.apply(b, 1))))
+        })
+    }
+}
+
+impl Operator for Mul16 {
+    const IN_PLACE: bool = true;
+
+    fn check(&self, cx: &Operands<'_>) -> Result<(), NodeFault> {
+        broadcast::check(cx, DType::I16, DType::I16)?;
+        check_range(self.clamp.min, self.clamp.max)?;
+        check_requant(self.output)
+    }
+
+    fn run<I: Isa>(&self, io: &mut Io<'_, '_>) -> Option<()> {
+        let (output, clamp) = (self.output, self.clamp);
+        broadcast::map(io, |a: i16, b: i16| clamp.apply(output.apply(i32::from(a) * i32::from(b))))
     }
 }

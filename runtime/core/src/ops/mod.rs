@@ -7,6 +7,7 @@
 
 mod argmax;
 mod binary;
+mod broadcast;
 mod channels;
 mod concat;
 mod context;
@@ -14,6 +15,7 @@ mod conv;
 mod convert;
 mod dense;
 mod depthwise;
+mod elementwise;
 mod lut;
 mod pad;
 mod pool;
@@ -26,14 +28,15 @@ mod unpool;
 mod window;
 
 pub use argmax::ArgMax;
-pub use binary::{Add, Mul};
+pub use binary::{Add, Add16, Mul, Mul16, Sub, Sub16};
 pub use channels::{Filter, LabelScores};
 pub use concat::{Axis, Concat};
 pub(crate) use context::{Io, Operands};
 pub use conv::Conv2d;
-pub use convert::{Dequantize, Quantize, Requantize};
+pub use convert::{Convert, Dequantize, Quantize, Requantize};
 pub use dense::Dense;
 pub use depthwise::DepthwiseConv2d;
+pub use elementwise::{Div, MinMax, PRelu, SquaredDifference};
 pub use lut::Lut;
 pub use pad::Pad;
 pub use pool::{AveragePool2d, AverageRounding, MaxPool2d, MaxPool2dWithIndices};
@@ -149,4 +152,22 @@ operators! {
     Quantize,
     /// int8 to real.
     Dequantize,
+    /// Difference.
+    Sub,
+    /// Quotient.
+    Div,
+    /// Smaller or larger of two.
+    MinMax,
+    /// Square of the difference.
+    SquaredDifference,
+    /// Rectifier with a slope per element.
+    PRelu,
+    /// Sum of int16.
+    Add16,
+    /// Difference of int16.
+    Sub16,
+    /// Product of int16.
+    Mul16,
+    /// Change of type and scale.
+    Convert,
 }
