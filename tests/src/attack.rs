@@ -66,7 +66,12 @@ fn work(model: &Model<'_>) -> u64 {
             Op::MaxPool2d(op) => taps(&op.window),
             Op::MaxPool2dWithIndices(op) => taps(&op.window),
             Op::AveragePool2d(op) => taps(&op.window),
-            Op::Dense(_) => c(inputs),
+            Op::Dense(_) | Op::Dense16x8(_) => c(inputs),
+            Op::Conv2d16x8(op) => taps(&op.window) * c(inputs),
+            Op::DepthwiseConv2d16x8(op) => taps(&op.window),
+            Op::TransposeConv2d16x8(op) => taps(&op.window) * c(inputs),
+            Op::MaxPool2d16(op) => taps(&op.window),
+            Op::AveragePool2d16(op) => taps(&op.window),
             _ => 1,
         };
         size(inputs).saturating_add(size(outputs).saturating_mul(per_output))

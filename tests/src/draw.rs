@@ -82,6 +82,24 @@ impl<'a> Draw<'a> {
             })
             .collect()
     }
+
+    /// `len` values of int16: spread out, extreme, small or all equal.
+    pub fn words(&mut self, len: usize) -> Vec<i16> {
+        let style = self.range(0, 5);
+        let mut state = self.word();
+        (0..len)
+            .map(|_| {
+                let word = splitmix(&mut state);
+                match style {
+                    0 | 1 => word as i16,
+                    2 => [i16::MIN, i16::MAX, -i16::MAX, 0, 1, -1][(word % 6) as usize],
+                    3 => (word % 601) as i16 - 300,
+                    4 => i16::MAX,
+                    _ => i16::MIN,
+                }
+            })
+            .collect()
+    }
 }
 
 #[cfg(test)]

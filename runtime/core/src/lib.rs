@@ -14,6 +14,7 @@ extern crate std;
 mod arena;
 mod error;
 pub mod fixed;
+pub mod fixed16;
 pub mod format;
 mod isa;
 mod model;

@@ -8,7 +8,7 @@ use dunlin::format::{
     DType, DataSection, NodeSpec, OwnedMetadata, Place, ProgramSpec, Scratch, Tensor, encode,
 };
 use dunlin::ops::Op;
-use dunlin::quant::{Clamp, QParams, Requant};
+use dunlin::quant::{Clamp, Clamp16, QParams, Requant};
 use dunlin::shape::Shape;
 
 /// Where an operand lives.
@@ -55,6 +55,11 @@ impl Operand {
     /// A tensor of labels or positions in the arena.
     pub fn uint8(shape: Shape) -> Self {
         Self { dtype: DType::U8, ..Self::int8(shape, QParams::UNIT) }
+    }
+
+    /// A tensor of 16-bit activations in the arena.
+    pub fn int16(shape: Shape, scale: f32) -> Self {
+        Self { dtype: DType::I16, ..Self::int8(shape, QParams { scale, zero_point: 0 }) }
     }
 
     /// A tensor of real numbers in the arena.
@@ -115,13 +120,17 @@ impl Draft {
         }
     }
 
-    /// A draft of an operator with one input and one output, both int8 or u8.
+    /// A draft of an operator with one input and one output, each int8, u8 or int16.
     pub fn unary(op: Op, input: Operand, output: Operand, oracle: impl Fn(Grid) -> Grid + 'static) -> Self {
-        let (shape, signed) = (input.shape, input.dtype == DType::I8);
+        let (shape, types) = (input.shape, [input.dtype, output.dtype]);
         Self::new(op, vec![input], vec![output], move |bytes, rows| {
             let size = size(Shape { w: rows, ..shape });
-            let x = if signed { Grid::from_i8(size, &bytes[0]) } else { Grid::from_u8(size, &bytes[0]) };
-            vec![oracle(x).to_bytes()]
+            let y = oracle(match types[0] {
+                DType::I8 => Grid::from_i8(size, &bytes[0]),
+                DType::I16 => Grid::from_i16(size, &bytes[0]),
+                _ => Grid::from_u8(size, &bytes[0]),
+            });
+            vec![if types[1] == DType::I16 { y.to_i16_bytes() } else { y.to_bytes() }]
         })
     }
 
@@ -231,6 +240,7 @@ impl Draft {
 fn fill(operand: &Operand, len: usize, draw: &mut Draw<'_>) -> Vec<u8> {
     match (operand.dtype, operand.fill) {
         (DType::F32, _) => (0..len / 4).flat_map(|_| real(operand, draw).to_le_bytes()).collect(),
+        (DType::I16, _) => draw.words(len / 2).into_iter().flat_map(i16::to_le_bytes).collect(),
         (_, Fill::Any) => draw.bytes(len).into_iter().map(|b| b as u8).collect(),
         (_, Fill::Positions(limit)) => {
             let mut seed = draw.range(0, i64::from(u32::MAX)) as u64;
@@ -399,8 +409,26 @@ pub fn clamp(draw: &mut Draw<'_>) -> Clamp {
     }
 }
 
+/// Draws a fused activation of 16-bit values; none for the choice 0.
+pub fn clamp16(draw: &mut Draw<'_>) -> Clamp16 {
+    match draw.range(0, 4) {
+        0 | 1 => Clamp16::FULL,
+        2 => Clamp16 { min: 0, max: i16::MAX },
+        _ => {
+            let mut end = || draw.range(i64::from(i16::MIN), i64::from(i16::MAX)) as i16;
+            let (a, b) = (end(), end());
+            Clamp16 { min: a.min(b), max: a.max(b) }
+        }
+    }
+}
+
 /// Draws a factor for sums of about `2^bits`: mostly one that leaves a result of some seven bits.
 pub fn requant(draw: &mut Draw<'_>, bits: i64) -> (Requant, Factor, Option<Feature>) {
+    requant_to(draw, 7 - bits, 30)
+}
+
+/// Draws a factor of about `2^power`, with a shift of at most `largest`.
+pub fn requant_to(draw: &mut Draw<'_>, power: i64, largest: i64) -> (Requant, Factor, Option<Feature>) {
     let style = draw.range(0, 9);
     let multiplier = match style {
         9 => 0,
@@ -408,10 +436,10 @@ pub fn requant(draw: &mut Draw<'_>, bits: i64) -> (Requant, Factor, Option<Featu
         _ => draw.range(1 << 30, i64::from(i32::MAX)),
     };
     let (shift, feature) = match style {
-        9 => (draw.range(-31, 30), Some(Feature::ZeroMultiplier)),
-        7 => (draw.range(-31, 30), None),
-        6 => (draw.range(0, 30), Some(Feature::Saturating)),
-        _ => ((7 - bits + draw.range(-1, 2)).clamp(-31, 30), None),
+        9 => (draw.range(-31, largest), Some(Feature::ZeroMultiplier)),
+        7 => (draw.range(-31, largest), None),
+        6 => (draw.range(0, largest), Some(Feature::Saturating)),
+        _ => ((power + draw.range(-1, 2)).clamp(-31, largest), None),
     };
     let requant = Requant { multiplier: multiplier as i32, shift: shift as i8 };
     (requant, Factor { multiplier, shift }, feature)

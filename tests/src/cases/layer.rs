@@ -2,7 +2,7 @@
 
 use super::{Feature, clamp, requant};
 use crate::draw::Draw;
-use crate::oracle::{Factor, Layer};
+use crate::oracle::{Factor, Layer, Summing};
 use dunlin::format::DataSection;
 use dunlin::ops::{Filter, LabelScores};
 use dunlin::shape::{Pad, Window};
@@ -73,6 +73,7 @@ pub(super) fn layer(
         weight_zero: i64::from(weight_zero),
         output_zero: i64::from(zeros[1]),
         range: [i64::from(clamp.min), i64::from(clamp.max)],
+        summing: Summing::Exact32,
     };
     Drawn { filter, layer, labels, data, features }
 }

@@ -8,6 +8,7 @@ mod argmax;
 mod binary;
 mod concat;
 mod conv;
+mod conv16x8;
 mod convert;
 mod dense;
 mod depthwise;
@@ -16,14 +17,17 @@ mod layer;
 mod lut;
 mod pad;
 mod pool;
+mod pool16;
 mod reshape;
 mod resize;
 mod slice;
 mod softmax;
+mod softmax16;
 mod transpose_conv;
+mod unary16;
 mod unpool;
 
-pub use draft::{Draft, Fill, Home, Operand, Oracle, clamp, quant, requant};
+pub use draft::{Draft, Fill, Home, Operand, Oracle, clamp, clamp16, quant, requant, requant_to};
 
 use crate::draw::Draw;
 use dunlin::ops::Op;
@@ -103,6 +107,8 @@ named! {
         DepthMultiplier,
         /// Weights with a zero point.
         WeightZero,
+        /// A 32-bit sum of 16-bit activations.
+        NarrowSum,
         /// Scores reduced to a label.
         FusedArgMax,
         /// A smaller second operand.
@@ -191,6 +197,17 @@ generators! {
     Sub16 => binary::sub16,
     Mul16 => binary::mul16,
     Convert => convert::convert,
+    Conv2d16x8 => conv16x8::conv,
+    DepthwiseConv2d16x8 => conv16x8::depthwise,
+    TransposeConv2d16x8 => conv16x8::transpose_conv,
+    Dense16x8 => conv16x8::dense,
+    MaxPool2d16 => pool16::max,
+    AveragePool2d16 => pool16::average,
+    Softmax16 => softmax16::draft,
+    Rectify16 => unary16::rectify,
+    Logistic16 => unary16::logistic,
+    Tanh16 => unary16::tanh,
+    Lut16 => unary16::lut,
 }
 
 impl Kind {

@@ -8,16 +8,16 @@ use dunlin::ops::{AveragePool2d, AverageRounding, MaxPool2d, MaxPool2dWithIndice
 use dunlin::quant::{Clamp, QParams};
 use dunlin::shape::{Shape, Window};
 
-struct Pool {
-    window: Window,
-    g: Geometry,
+pub(super) struct Pool {
+    pub(super) window: Window,
+    pub(super) g: Geometry,
     quant: QParams,
-    shape: Shape,
-    out: Shape,
+    pub(super) shape: Shape,
+    pub(super) out: Shape,
 }
 
 impl Pool {
-    fn draw(draw: &mut Draw<'_>) -> Self {
+    pub(super) fn draw(draw: &mut Draw<'_>) -> Self {
         let shape = Shape::new(draw.pick(&[1, 1, 2]), draw.size(1, 9), draw.size(1, 9), draw.size(1, 7));
         let mut window = window(draw, [shape.h, shape.w], false, true);
         // A window that does not fit undilated and unpadded grew padding that a pool may not have.
@@ -42,7 +42,7 @@ impl Pool {
         Self { g: geometry(&window), window, quant: quant(draw), shape, out: shape.with_hw(h, w) }
     }
 
-    fn out_size(&self) -> [usize; 4] {
+    pub(super) fn out_size(&self) -> [usize; 4] {
         [self.out.n, self.out.h, self.out.w, self.out.c].map(|d| d as usize)
     }
 

@@ -1,6 +1,17 @@
 //! Convolutions and the fully connected layer (TensorFlow Lite `reference_integer_ops`).
 
-use super::{Factor, Geometry, Grid, finish, rescale, wrap32};
+use super::{Factor, Geometry, Grid, finish, rescale, rescale_wide, wrap32};
+
+/// How products are summed and the sum is rounded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Summing {
+    /// int8: 32 bits that a generator must not overflow.
+    Exact32,
+    /// 16-bit activations with a 32-bit accumulator: it wraps.
+    Wrapping32,
+    /// 16-bit activations with a 64-bit accumulator.
+    Exact64,
+}
 
 /// Weights and constants of a layer. `weights` are in the order of the operator.
 #[derive(Clone, Debug)]
@@ -19,6 +30,8 @@ pub struct Layer {
     pub output_zero: i64,
     /// Range of the fused activation.
     pub range: [i64; 2],
+    /// Width of the sum.
+    pub summing: Summing,
 }
 
 impl Layer {
@@ -28,8 +41,16 @@ impl Layer {
 
     fn output(&self, sum: i64, channel: usize) -> i64 {
         let accumulator = sum + self.bias[channel];
-        assert_eq!(accumulator, wrap32(accumulator), "a generator made a reduction that overflows");
-        finish(rescale(accumulator, self.factor[channel]), self.output_zero, self.range)
+        let factor = self.factor[channel];
+        let scaled = match self.summing {
+            Summing::Exact32 => {
+                assert_eq!(accumulator, wrap32(accumulator), "a generator made a reduction that overflows");
+                rescale(accumulator, factor)
+            }
+            Summing::Wrapping32 => rescale(wrap32(accumulator), factor),
+            Summing::Exact64 => rescale_wide(accumulator, factor),
+        };
+        finish(scaled, self.output_zero, self.range)
     }
 }
 

@@ -12,14 +12,16 @@ mod pool;
 mod resize;
 mod shape;
 mod softmax;
+mod wide;
 
 pub use binary::{Alignment, Product, Sum, add, divide, min_max, mul, prelu, squared_difference, sub};
-pub use conv::{Layer, conv2d, dense, depthwise_conv2d, transpose_conv2d};
+pub use conv::{Layer, Summing, conv2d, dense, depthwise_conv2d, transpose_conv2d};
 pub use elementwise::{argmax, dequantize, lookup, quantize, quantize_to, requantize, requantize_to};
 pub use pool::{Rounding, average_pool, max_pool, max_pool_with_positions, max_unpool};
 pub use resize::{nearest_indices, resize_bilinear, resize_nearest};
 pub use shape::{concat, pad, slice};
 pub use softmax::softmax;
+pub use wide::{average_pool16, interpolate, logistic16, rectify, softmax16, tanh16};
 
 /// A tensor of integers, NHWC.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -169,6 +171,14 @@ pub fn rescale(x: i64, factor: Factor) -> i64 {
     let (left, right) = (factor.shift.max(0), (-factor.shift).max(0));
     let shifted = wrap32((i128::from(x) * (1i128 << left)) as i64);
     divide_half_away(i128::from(high_mul(shifted, factor.multiplier)), right as u32) as i64
+}
+
+/// TensorFlow Lite's `MultiplyByQuantizedMultiplier` on a 64-bit value: a multiplier of 15 bits, one rounding.
+pub fn rescale_wide(x: i64, factor: Factor) -> i64 {
+    let reduced = ((factor.multiplier + 0x8000) / 0x10000).min(0x7fff);
+    let divisor = 1i128 << (15 - factor.shift);
+    let product = 2 * i128::from(x) * i128::from(reduced) + divisor;
+    wrap32(product.div_euclid(2 * divisor) as i64)
 }
 
 /// `value + zero` in 32 bits, then the range of the fused activation.

@@ -12,7 +12,7 @@ pub enum Rounding {
 }
 
 /// Values and positions (`ky * kernel_w + kx`) of the window's taps that lie inside the image.
-fn window(x: &Grid, g: &Geometry, [n, oy, ox, c]: [usize; 4]) -> Vec<(i64, i64)> {
+pub(super) fn window(x: &Grid, g: &Geometry, [n, oy, ox, c]: [usize; 4]) -> Vec<(i64, i64)> {
     let mut taps = Vec::new();
     for ky in 0..g.kernel[0] {
         for kx in 0..g.kernel[1] {

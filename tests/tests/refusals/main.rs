@@ -3,6 +3,7 @@
 mod files;
 mod operators;
 mod program;
+mod wide;
 
 use dunlin::format::{
     DType, DataSection, EncodeError, NodeSpec, OwnedMetadata, Place, ProgramSpec, Scratch, Tensor, encode,

@@ -5,7 +5,11 @@
 //! them and kernels may rely on them only through slices. [`scalar`] is the definition of each result.
 
 pub(crate) mod scalar;
+mod wide;
 
+pub(crate) use wide::{Biases, RectifyParams, SigmoidParams, SoftmaxParams, WideReduction};
+
+use crate::fixed16::{SIGMOID_ENTRIES, TABLE_ENTRIES};
 use crate::quant::{Clamp, Requant};
 
 /// Instruction set that a session runs on.
@@ -112,6 +116,9 @@ pub(crate) enum Source<'a, T = i8> {
 }
 
 /// The kernels. Implementations must give the bits of [`scalar::Scalar`].
+///
+/// Those of 16-bit values have a default in plain Rust, which is their definition: an instruction set
+/// overrides those that it can do faster.
 pub(crate) trait Isa {
     /// Name as printed in reports.
     const NAME: &'static str;
@@ -151,6 +158,61 @@ pub(crate) trait Isa {
     /// Softmax of one row with scale 1/256 and zero point -128, `exp` as made by
     /// [`fixed::softmax_table`](crate::fixed). Row and `out` have the same length, at most 4,096.
     fn softmax(exp: &[i32], row: &[i8], out: &mut [i8]);
+
+    /// [`Isa::matmul`] of 16-bit rows, which have no zero point:
+    /// `out[m, n] = finish(n, sum_k rows[m, k] * (weights[n, k] - weight_zero))`.
+    fn matmul16(p: &WideReduction<'_>, k: usize, rows: &[i16], out: &mut [i16]) {
+        for (row, out) in rows.chunks_exact(k).zip(out.chunks_exact_mut(p.multiplier.len())) {
+            for (c, (weights, out)) in p.weights.chunks_exact(k).zip(out).enumerate() {
+                *out = p.finish(c, Self::dot16(row, weights, p.weight_zero));
+            }
+        }
+    }
+
+    /// `sum_k x[k] * (w[k] - weight_zero)`, exact; `x` and `w` have the same length, at most 2^28.
+    fn dot16(x: &[i16], w: &[i8], weight_zero: i32) -> i64 {
+        wide::dot(x, w, weight_zero)
+    }
+
+    /// [`Isa::depthwise`] of 16-bit values.
+    fn depthwise16(p: &WideReduction<'_>, c: usize, patch: &[i16], out: &mut [i16]) {
+        wide::depthwise(p, c, patch, out);
+    }
+
+    /// `out[i] = max(out[i], row[i])`.
+    fn max16(row: &[i16], out: &mut [i16]) {
+        out.iter_mut().zip(row).for_each(|(out, &x)| *out = (*out).max(x));
+    }
+
+    /// `sum[i] += row[i]`.
+    fn accumulate16(row: &[i16], sum: &mut [i32]) {
+        sum.iter_mut().zip(row).for_each(|(sum, &x)| *sum = sum.wrapping_add(i32::from(x)));
+    }
+
+    /// Softmax of one row with scale 1/32768. Row and `out` have the same length, at most 65,536.
+    fn softmax16(p: &SoftmaxParams<'_>, row: &[i16], out: &mut [i16]) {
+        wide::softmax(p, row, out);
+    }
+
+    /// Interpolated table ([`fixed16::interpolate`](crate::fixed16)).
+    fn lookup16(table: &[i16; TABLE_ENTRIES], a: Source<'_, i16>, out: &mut [i16]) {
+        wide::unary(a, out, |x| crate::fixed16::interpolate(table, x));
+    }
+
+    /// Logistic function with scale 1/32768.
+    fn logistic16(p: &SigmoidParams, table: &[u16; SIGMOID_ENTRIES], a: Source<'_, i16>, out: &mut [i16]) {
+        wide::unary(a, out, |x| crate::fixed16::logistic(table, p.argument(x)));
+    }
+
+    /// Hyperbolic tangent with scale 1/32768.
+    fn tanh16(p: &SigmoidParams, table: &[u16; SIGMOID_ENTRIES], a: Source<'_, i16>, out: &mut [i16]) {
+        wide::unary(a, out, |x| crate::fixed16::tanh(table, p.argument(x)));
+    }
+
+    /// One factor for positive, another for negative values, then the activation.
+    fn rectify16(p: &RectifyParams, a: Source<'_, i16>, out: &mut [i16]) {
+        wide::unary(a, out, |x| p.apply(x));
+    }
 }
 
 /// Index of the largest entry, the first of equals; `row` is not empty.

@@ -12,6 +12,7 @@ mod channels;
 mod concat;
 mod context;
 mod conv;
+mod conv16x8;
 mod convert;
 mod dense;
 mod depthwise;
@@ -19,12 +20,16 @@ mod elementwise;
 mod lut;
 mod pad;
 mod pool;
+mod pool16;
 mod reshape;
 mod resize;
 mod slice;
 mod softmax;
+mod softmax16;
 mod transpose_conv;
+mod unary16;
 mod unpool;
+mod wide;
 mod window;
 
 pub use argmax::ArgMax;
@@ -33,6 +38,7 @@ pub use channels::{Filter, LabelScores};
 pub use concat::{Axis, Concat};
 pub(crate) use context::{Io, Operands};
 pub use conv::Conv2d;
+pub use conv16x8::{Conv2d16x8, Dense16x8, DepthwiseConv2d16x8, TransposeConv2d16x8};
 pub use convert::{Convert, Dequantize, Quantize, Requantize};
 pub use dense::Dense;
 pub use depthwise::DepthwiseConv2d;
@@ -40,12 +46,16 @@ pub use elementwise::{Div, MinMax, PRelu, SquaredDifference};
 pub use lut::Lut;
 pub use pad::Pad;
 pub use pool::{AveragePool2d, AverageRounding, MaxPool2d, MaxPool2dWithIndices};
+pub use pool16::{AveragePool2d16, MaxPool2d16};
 pub use reshape::Reshape;
 pub use resize::{ResizeBilinear, ResizeNearest, interpolation_scale};
 pub use slice::Slice;
 pub use softmax::Softmax;
+pub use softmax16::Softmax16;
 pub use transpose_conv::TransposeConv2d;
+pub use unary16::{Logistic16, Lut16, Rectify16, Tanh16};
 pub use unpool::MaxUnpool2d;
+pub use wide::{Accumulator, WideFilter};
 
 use crate::error::NodeFault;
 use crate::isa::{Isa, IsaKind, scalar::Scalar};
@@ -170,4 +180,26 @@ operators! {
     Mul16,
     /// Change of type and scale.
     Convert,
+    /// Convolution of 16-bit activations.
+    Conv2d16x8,
+    /// Depthwise convolution of 16-bit activations.
+    DepthwiseConv2d16x8,
+    /// Transpose convolution of 16-bit activations.
+    TransposeConv2d16x8,
+    /// Fully connected layer of 16-bit activations.
+    Dense16x8,
+    /// Maximum pool of 16-bit values.
+    MaxPool2d16,
+    /// Average pool of 16-bit values.
+    AveragePool2d16,
+    /// Softmax over channels of 16-bit values.
+    Softmax16,
+    /// Relu, leaky relu, absolute value or clamp of 16-bit values.
+    Rectify16,
+    /// Logistic function of 16-bit values.
+    Logistic16,
+    /// Hyperbolic tangent of 16-bit values.
+    Tanh16,
+    /// Interpolated table: any smooth function of 16-bit values.
+    Lut16,
 }

@@ -58,11 +58,17 @@ pub struct AveragePool2d {
     pub rounding: AverageRounding,
 }
 
-/// Checks what all pools have in common and returns the shape of their outputs.
-fn pooled(cx: &Operands<'_>, window: &Window, clamp: Clamp, outputs: u8) -> Result<Shape, NodeFault> {
+/// Checks what all pools have in common and returns the shape of their outputs. `values` is the type of the
+/// input and of the first output.
+pub(super) fn pooled(
+    cx: &Operands<'_>,
+    window: &Window,
+    values: DType,
+    outputs: u8,
+) -> Result<Shape, NodeFault> {
     cx.arity(1, outputs)?;
     cx.fixed_rows()?;
-    let input = cx.typed(0, DType::I8)?;
+    let input = cx.typed(0, values)?;
     let (h, w) = window.output(input.shape.h, input.shape.w).ok_or(NodeFault::Window)?;
     // A window that lies in the padding alone would have no value.
     let p = &window.pad;
@@ -78,23 +84,26 @@ fn pooled(cx: &Operands<'_>, window: &Window, clamp: Clamp, outputs: u8) -> Resu
     if outside || straddles {
         return Err(NodeFault::Window);
     }
-    if clamp.min > clamp.max {
-        return Err(NodeFault::Attribute);
-    }
     let shape = input.shape.with_hw(h, w);
-    cx.expect(0, DType::I8, shape)?;
+    cx.expect(0, values, shape)?;
     cx.same_quantisation(0)?;
     Ok(shape)
 }
 
+/// [`pooled`] for a pool of int8 values with a fused activation.
+fn clamped(cx: &Operands<'_>, window: &Window, clamp: Clamp) -> Result<(), NodeFault> {
+    pooled(cx, window, DType::I8, 1)?;
+    if clamp.min > clamp.max { Err(NodeFault::Attribute) } else { Ok(()) }
+}
+
 /// Calls `pixel(output index, rows of the window)` for every output pixel; each row is one tap's channels,
 /// in row-major order with the tap's position in the window.
-fn for_each_window<'x>(
+pub(super) fn for_each_window<'x, T>(
     window: &Window,
     shape: &Shape,
     out_shape: &Shape,
-    x: &'x [i8],
-    mut pixel: impl FnMut(usize, &mut dyn Iterator<Item = (usize, &'x [i8])>),
+    x: &'x [T],
+    mut pixel: impl FnMut(usize, &mut dyn Iterator<Item = (usize, &'x [T])>),
 ) {
     let (c, width) = (shape.c as usize, shape.w as usize);
     let image_len = shape.elements() / shape.n as usize;
@@ -121,7 +130,7 @@ fn for_each_window<'x>(
 
 impl Operator for MaxPool2d {
     fn check(&self, cx: &Operands<'_>) -> Result<(), NodeFault> {
-        pooled(cx, &self.window, self.clamp, 1).map(|_| ())
+        clamped(cx, &self.window, self.clamp)
     }
 
     fn run<I: Isa>(&self, io: &mut Io<'_, '_>) -> Option<()> {
@@ -145,7 +154,7 @@ impl Operator for MaxPool2d {
 
 impl Operator for MaxPool2dWithIndices {
     fn check(&self, cx: &Operands<'_>) -> Result<(), NodeFault> {
-        let shape = pooled(cx, &self.window, Clamp::FULL, 2)?;
+        let shape = pooled(cx, &self.window, DType::I8, 2)?;
         cx.expect(1, DType::U8, shape)?;
         if self.window.taps() > 256 { Err(NodeFault::Attribute) } else { Ok(()) }
     }
@@ -189,7 +198,7 @@ impl AveragePool2d {
 
 impl Operator for AveragePool2d {
     fn check(&self, cx: &Operands<'_>) -> Result<(), NodeFault> {
-        pooled(cx, &self.window, self.clamp, 1)?;
+        clamped(cx, &self.window, self.clamp)?;
         // The sum of `q + 128` and the rounding term stay below 2^31.
         if self.window.taps() > 1 << 22 { Err(NodeFault::Attribute) } else { Ok(()) }
     }

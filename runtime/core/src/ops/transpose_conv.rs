@@ -5,7 +5,7 @@ use super::{Filter, Io, LabelScores, Operands, Operator};
 use crate::error::NodeFault;
 use crate::format::{DType, Tensor};
 use crate::isa::{Isa, IsaKind, argmax};
-use crate::shape::Window;
+use crate::shape::{Shape, Window};
 use serde::{Deserialize, Serialize};
 
 /// Transpose 2-D convolution, int8, TensorFlow Lite semantics.
@@ -55,12 +55,51 @@ fn taps(out: usize, size: usize, kernel: u16, stride: u16, before: u16) -> Taps 
     Taps { first, input, count: in_kernel.min(input + 1) }
 }
 
-impl TransposeConv2d {
-    fn weights(&self, input: &Tensor, channels: u32) -> u64 {
-        (self.window.taps() as u64)
-            .saturating_mul(u64::from(input.shape.c))
-            .saturating_mul(u64::from(channels))
+/// The taps of a kernel that reach one output pixel.
+pub(super) struct Reach {
+    rows: Taps,
+    columns: Taps,
+}
+
+impl Reach {
+    /// The taps at output `(oy, ox)` of an image of `input`.
+    pub(super) fn new(w: &Window, input: &Shape, (oy, ox): (usize, usize)) -> Self {
+        Self {
+            rows: taps(oy, input.h as usize, w.kernel_h, w.stride_h, w.pad.top),
+            columns: taps(ox, input.w as usize, w.kernel_w, w.stride_w, w.pad.left),
+        }
     }
+
+    /// Calls `tap(x, w)` for each tap: where the input pixel's channels begin in the image, and the tap's in
+    /// a kernel `[kernel_h, kernel_w, i]`.
+    pub(super) fn for_each(&self, w: &Window, input: &Shape, mut tap: impl FnMut(usize, usize)) {
+        let (c, width) = (input.c as usize, input.w as usize);
+        for i in 0..self.rows.count {
+            let ky = self.rows.first + i * usize::from(w.stride_h);
+            for j in 0..self.columns.count {
+                let kx = self.columns.first + j * usize::from(w.stride_w);
+                let pixel = (self.rows.input - i) * width + self.columns.input - j;
+                tap(pixel * c, (ky * usize::from(w.kernel_w) + kx) * c);
+            }
+        }
+    }
+}
+
+/// Checks the window of a transpose convolution and returns the most taps that reach one output.
+pub(super) fn most_taps(w: &Window) -> Result<u64, NodeFault> {
+    if w.kernel_h == 0 || w.kernel_w == 0 || w.stride_h == 0 || w.stride_w == 0 {
+        return Err(NodeFault::Window);
+    }
+    if w.dilation_h != 1 || w.dilation_w != 1 {
+        return Err(NodeFault::Attribute);
+    }
+    let per_axis = |kernel: u16, stride: u16| u64::from(kernel.div_ceil(stride));
+    Ok(per_axis(w.kernel_h, w.stride_h) * per_axis(w.kernel_w, w.stride_w))
+}
+
+/// Number of weights of a kernel `[o, kernel_h, kernel_w, i]`.
+pub(super) fn weights(w: &Window, input: &Tensor, channels: u32) -> u64 {
+    (w.taps() as u64).saturating_mul(u64::from(input.shape.c)).saturating_mul(u64::from(channels))
 }
 
 impl Operator for TransposeConv2d {
@@ -68,19 +107,11 @@ impl Operator for TransposeConv2d {
         cx.arity(1, 1)?;
         cx.fixed_rows()?;
         let input = cx.typed(0, DType::I8)?;
-        let w = &self.window;
-        if w.kernel_h == 0 || w.kernel_w == 0 || w.stride_h == 0 || w.stride_w == 0 {
-            return Err(NodeFault::Window);
-        }
-        if w.dilation_h != 1 || w.dilation_w != 1 {
-            return Err(NodeFault::Attribute);
-        }
+        let products = most_taps(&self.window)?;
         let (channels, _) = score_format(self.labels, cx.output(0));
         scored_output(cx, self.labels, input.shape.with_hw(self.output_h, self.output_w).with_c(channels))?;
-        let per_axis = |kernel: u16, stride: u16| u64::from(kernel.div_ceil(stride));
-        let products = per_axis(w.kernel_h, w.stride_h) * per_axis(w.kernel_w, w.stride_w);
         let k = u64::from(input.shape.c);
-        self.filter.check(cx, channels, self.weights(input, channels), products * k)
+        self.filter.check(cx, channels, weights(&self.window, input, channels), products * k)
     }
 
     fn scratch(&self, _: &Operands<'_>, _: IsaKind) -> u64 {
@@ -91,37 +122,29 @@ impl Operator for TransposeConv2d {
         let (shape, out_shape) = (io.input_shape(0), io.output_shape(0));
         let (input, output) = (io.operands.input(0), io.operands.output(0));
         let (channels, zero) = score_format(self.labels, output);
-        let weights = self.weights(input, channels);
+        let weights = weights(&self.window, input, channels);
         let input_zero = input.quant.zero_point;
         let p = self.filter.reduction(&io.operands, channels, weights, input_zero, zero).ok()?;
         let views = io.views()?;
         let x: &[i8] = bytemuck::cast_slice(views.inputs[0]);
         let [y, _] = views.outputs;
         let scratch: &mut [i8] = bytemuck::cast_slice_mut(views.scratch);
-        let w = &self.window;
-        let (c, width) = (shape.c as usize, shape.w as usize);
-        let kernel_w = usize::from(w.kernel_w);
-        let kernel_len = w.taps() * c;
+        let c = shape.c as usize;
+        let kernel_len = self.window.taps() * c;
         let image_len = shape.elements() / shape.n as usize;
         let pixels = out_shape.h as usize * out_shape.w as usize;
         let out_len = output.shape.c as usize;
         for (image, out) in x.chunks_exact(image_len).zip(y.chunks_exact_mut(pixels * out_len)) {
             for (pixel, out) in out.chunks_exact_mut(out_len).enumerate() {
-                let (oy, ox) = (pixel / out_shape.w as usize, pixel % out_shape.w as usize);
-                let rows = taps(oy, shape.h as usize, w.kernel_h, w.stride_h, w.pad.top);
-                let columns = taps(ox, width, w.kernel_w, w.stride_w, w.pad.left);
+                let at = (pixel / out_shape.w as usize, pixel % out_shape.w as usize);
+                let reach = Reach::new(&self.window, &shape, at);
                 let score = |o: usize| {
                     let kernel = &p.weights[o * kernel_len..][..kernel_len];
                     let mut sum = 0i32;
-                    for i in 0..rows.count {
-                        let ky = rows.first + i * usize::from(w.stride_h);
-                        for j in 0..columns.count {
-                            let kx = columns.first + j * usize::from(w.stride_w);
-                            let x = &image[((rows.input - i) * width + columns.input - j) * c..][..c];
-                            let w = &kernel[(ky * kernel_w + kx) * c..][..c];
-                            sum = sum.wrapping_add(I::dot(x, w, p.input_zero, p.weight_zero));
-                        }
-                    }
+                    reach.for_each(&self.window, &shape, |x, w| {
+                        let (x, w) = (&image[x..][..c], &kernel[w..][..c]);
+                        sum = sum.wrapping_add(I::dot(x, w, p.input_zero, p.weight_zero));
+                    });
                     p.finish(o, sum)
                 };
                 if self.labels.is_some() {

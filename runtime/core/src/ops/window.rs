@@ -34,13 +34,13 @@ pub(super) fn at(window: &Window, input: &Shape, oy: usize, ox: usize) -> (Axis,
 
 /// Copies the window at one output pixel into `patch`, `[kernel_h, kernel_w, c]`; taps outside of the
 /// input are `fill`. `image` is one sample of `input`.
-pub(super) fn im2col(
+pub(super) fn im2col<T: Copy>(
     window: &Window,
     input: &Shape,
-    image: &[i8],
+    image: &[T],
     (oy, ox): (usize, usize),
-    fill: i8,
-    patch: &mut [i8],
+    fill: T,
+    patch: &mut [T],
 ) {
     let (c, width) = (input.c as usize, input.w as usize);
     let (rows, columns) = at(window, input, oy, ox);
