@@ -79,4 +79,9 @@ properties! {
     logistic_16: Logistic16,
     tanh_16: Tanh16,
     lut_16: Lut16,
+    lstm: Lstm,
+    lstm16x8: Lstm16x8,
+    svdf: Svdf,
+    batch_matmul: BatchMatMul,
+    batch_matmul16: BatchMatMul16,
 }

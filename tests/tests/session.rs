@@ -253,3 +253,22 @@ fn the_isa_of_a_session_has_a_name() {
         assert_eq!(session.model().nodes().len(), model.nodes().len());
     });
 }
+
+#[test]
+fn a_reset_state_is_real_zero() {
+    let mut case = Kind::Svdf.case(&mut Draw::seeded(1));
+    case.runs.clear();
+    let file = AlignedVec::from_slice(&case.model);
+    let mut tables = Tables::new();
+    let model = Model::parse(file.as_slice(), &mut tables).unwrap();
+    let [mut arena, mut state] = memories(&model);
+    state.as_mut_slice().fill(0x55);
+    let mut session = Session::with_state(&model, arena.as_mut_slice(), state.as_mut_slice()).unwrap();
+    session.reset_state();
+    let persistent = model.tensors().iter().find(|t| matches!(t.place, Place::State(_))).unwrap();
+    let zero = persistent.quant.zero_point as u8;
+    let Some(output) = model.outputs().position(|t| t == persistent) else {
+        panic!("the state is an output")
+    };
+    assert!(session.output_bytes(output).unwrap().iter().all(|&b| b == zero));
+}

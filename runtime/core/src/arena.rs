@@ -123,6 +123,8 @@ pub(crate) struct Memory<'s> {
 /// What one node may touch.
 pub(crate) struct Views<'s> {
     pub(crate) inputs: [&'s [u8]; 2],
+    /// Persistent tensors that the node reads and writes.
+    pub(crate) states: [&'s mut [u8]; 2],
     pub(crate) outputs: [&'s mut [u8]; 2],
     pub(crate) scratch: &'s mut [u8],
     /// The first input is the first output; `inputs[0]` is then empty.
@@ -145,6 +147,7 @@ impl<'s> Memory<'s> {
     pub(crate) fn views(
         &mut self,
         inputs: [Region; 2],
+        states: [Region; 2],
         outputs: [Region; 2],
         scratch: Region,
     ) -> Option<Views<'_>> {
@@ -159,14 +162,16 @@ impl<'s> Memory<'s> {
         }
         let regions = [a, b, outputs[0], outputs[1], scratch];
         let arena = self.arena.get_disjoint_mut(regions.each_ref().map(Region::in_arena)).ok()?;
-        let state = self.state.get_disjoint_mut(regions.each_ref().map(Region::in_state)).ok()?;
+        let persistent = [a, b, outputs[0], outputs[1], states[0], states[1]];
+        let state = self.state.get_disjoint_mut(persistent.each_ref().map(Region::in_state)).ok()?;
         let [a0, b0, o0, p0, s0] = arena;
-        let [a1, b1, o1, p1, _] = state;
+        let [a1, b1, o1, p1, s1, t1] = state;
         let data = self.data;
         let a = readable(a, a0, a1, data)?;
         let b = if same { a } else { readable(b, b0, b1, data)? };
         Some(Views {
             inputs: [a, b],
+            states: [s1, t1],
             outputs: [writable(outputs[0], o0, o1), writable(outputs[1], p0, p1)],
             scratch: s0,
             in_place,
@@ -201,8 +206,34 @@ mod tests {
         let mut memory = Memory { arena: &mut bytes, state: &mut [], data: &[] };
         let region = |start, len| Region { place: Place::Arena(start), len };
         let scratch = region(1, 0);
-        let views = memory.views([region(0, 2), Region::EMPTY], [region(2, 2), Region::EMPTY], scratch);
+        let none = [Region::EMPTY; 2];
+        let views = memory.views([region(0, 2), Region::EMPTY], none, [region(2, 2), Region::EMPTY], scratch);
         let views = views.expect("the regions are apart");
         assert_eq!((views.inputs[0], &*views.outputs[0], views.scratch.len()), (&[1, 2][..], &[3, 4][..], 0));
+    }
+
+    #[test]
+    fn a_state_is_apart_from_every_other_operand() {
+        let (mut arena, mut state) = ([1, 2], [3, 4, 5, 6]);
+        let mut memory = Memory { arena: &mut arena, state: &mut state, data: &[] };
+        let at = |start, len| Region { place: Place::State(start), len };
+        let input = [Region { place: Place::Arena(0), len: 2 }, Region::EMPTY];
+        let views = memory.views(input, [at(0, 1), at(1, 2)], [at(3, 1), Region::EMPTY], Region::EMPTY);
+        let Views { inputs, states, outputs, .. } = views.expect("the regions are apart");
+        assert_eq!(
+            (inputs[0], &*states[0], &*states[1], &*outputs[0]),
+            (&[1, 2][..], &[3][..], &[4, 5][..], &[6][..])
+        );
+        assert!(memory.views(input, [at(0, 2), at(1, 2)], [Region::EMPTY; 2], Region::EMPTY).is_none());
+        assert!(
+            memory
+                .views(
+                    [at(0, 1), Region::EMPTY],
+                    [at(0, 1), Region::EMPTY],
+                    [Region::EMPTY; 2],
+                    Region::EMPTY
+                )
+                .is_none()
+        );
     }
 }

@@ -162,6 +162,8 @@ pub enum NodeFault {
     ReadBeforeWrite(u16),
     /// An output is a constant, an input of the network, or already written by another node.
     WrittenTwice(u16),
+    /// A tensor that the operator updates from run to run is not persistent, or is another operand as well.
+    State(u16),
     /// The type of a tensor is not one that the operator takes.
     DType(u16),
     /// The operator's output has another shape than the file says.
@@ -324,6 +326,9 @@ impl fmt::Display for NodeFault {
             Self::Outputs { found, expected } => write!(f, "has {found} outputs, expected {expected}"),
             Self::ReadBeforeWrite(t) => write!(f, "reads tensor {t} before it is written"),
             Self::WrittenTwice(t) => write!(f, "writes tensor {t}, which is not its to write"),
+            Self::State(t) => {
+                write!(f, "tensor {t} is a state of the operator: it must be persistent and listed once")
+            }
             Self::DType(t) => write!(f, "tensor {t} has a type that the operator does not take"),
             Self::OutputShape { found, expected } => {
                 write!(f, "output shape is {found}, the operator gives {expected}")

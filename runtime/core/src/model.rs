@@ -345,7 +345,21 @@ fn check_node(t: &Tables<'_>, node: &Node, time: u16, lives: &mut [Life]) -> Res
             *life = Life { first: time, last: time, written: true };
         }
     }
+    check_states(t, node, &cx)?;
     node.op.check(&cx)
+}
+
+/// The states of a node are persistent tensors, each listed once among all of its operands. Persistent tensors
+/// never share bytes, so a state overlaps nothing that the node reads or writes.
+fn check_states(t: &Tables<'_>, node: &Node, cx: &Operands<'_>) -> Result<(), NodeFault> {
+    let plain = cx.inputs.len().saturating_sub(node.op.states());
+    for &id in &cx.inputs[plain..] {
+        let uses = cx.inputs.iter().chain(cx.outputs).filter(|&&other| other == id).count();
+        if !matches!(t.tensors[usize::from(id)].place, Place::State(_)) || uses != 1 {
+            return Err(NodeFault::State(id));
+        }
+    }
+    Ok(())
 }
 
 fn range(place: Place, len: u32) -> Option<(u32, u32)> {

@@ -2,7 +2,7 @@
 
 use crate::arena::{Memory, Region};
 use crate::error::SessionError;
-use crate::format::{ALIGN, DType, Tensor};
+use crate::format::{ALIGN, DType, Place, Tensor};
 use crate::isa::IsaKind;
 use crate::model::{MAX_DIMS, Model};
 use crate::observe::Observer;
@@ -71,7 +71,7 @@ impl<'a, 'm> Session<'a, 'm> {
 
     /// A session whose persistent tensors live in `state`, which keeps its contents.
     ///
-    /// Zero `state`, or call [`Session::reset_state`], before the first run.
+    /// Call [`Session::reset_state`] before the first run.
     ///
     /// # Errors
     /// As [`Session::new`], for both memories.
@@ -125,9 +125,18 @@ impl<'a, 'm> Session<'a, 'm> {
         Ok(())
     }
 
-    /// Zeroes the persistent tensors.
+    /// Sets the persistent tensors to real zero: every element to its tensor's zero point.
     pub fn reset_state(&mut self) {
         self.state.fill(0);
+        for tensor in self.model.tensors() {
+            // Types of more than one byte have no zero point but 0.
+            if let (Place::State(_), DType::I8 | DType::U8) = (tensor.place, tensor.dtype) {
+                let region = Region { place: tensor.place, len: tensor.bytes() as usize };
+                if let Some(bytes) = self.memory().write(region) {
+                    bytes.fill(tensor.quant.zero_point as u8);
+                }
+            }
+        }
     }
 
     /// Shape of a tensor in the next run.
@@ -185,9 +194,9 @@ impl<'a, 'm> Session<'a, 'm> {
             start..(start + region.len).min(memory.len())
         };
         Ok(match region.place {
-            crate::format::Place::Arena(start) => &self.arena[start_len(self.arena, start)],
-            crate::format::Place::State(start) => &self.state[start_len(self.state, start)],
-            crate::format::Place::Data(start) => &tables.data[start_len(tables.data, start)],
+            Place::Arena(start) => &self.arena[start_len(self.arena, start)],
+            Place::State(start) => &self.state[start_len(self.state, start)],
+            Place::Data(start) => &tables.data[start_len(tables.data, start)],
         })
     }
 

@@ -18,6 +18,8 @@ pub enum Home {
     Arena,
     /// In the state memory.
     State,
+    /// In the state memory, read and written by the operator.
+    Kept,
     /// In the data section.
     Constant,
 }
@@ -62,6 +64,11 @@ impl Operand {
         Self { dtype: DType::I16, ..Self::int8(shape, QParams { scale, zero_point: 0 }) }
     }
 
+    /// The tensor as a state of the operator.
+    pub fn kept(self) -> Self {
+        Self { home: Home::Kept, ..self }
+    }
+
     /// A tensor of real numbers in the arena.
     pub fn real(shape: Shape) -> Self {
         Self { dtype: DType::F32, ..Self::int8(shape, QParams::UNIT) }
@@ -72,7 +79,8 @@ impl Operand {
     }
 }
 
-/// What the oracle says: bytes of the inputs and the number of rows (`w` of input 0) to bytes of the outputs.
+/// What the oracle says: bytes of the inputs and the number of rows (`w` of input 0) to bytes of the outputs and of
+/// the states after the run.
 pub type Oracle = Box<dyn Fn(&[Vec<u8>], u32) -> Vec<Vec<u8>>>;
 
 /// An operator with its operands and the oracle, before anything has a place.
@@ -172,6 +180,7 @@ impl Draft {
             (Feature::CountBelowBound, runs.iter().any(|r| r.counts.iter().any(|&c| c < layout.bound))),
             (Feature::CountZero, runs.iter().any(|r| r.counts.contains(&0))),
             (Feature::Persistent, operands().any(|t| t.home == Home::State)),
+            (Feature::Kept, operands().any(|t| t.home == Home::Kept)),
             (Feature::PersistentInPlace, layout.updates_state),
             (Feature::Constant, self.inputs.iter().any(|t| t.home == Home::Constant)),
             (Feature::ExtremeZeroPoint, operands().any(extreme)),
@@ -188,9 +197,16 @@ impl Draft {
         Case { name: format!("{kind:?}"), kind, model: file.as_slice().to_vec(), runs, features }
     }
 
+    /// Inputs that are states of the operator.
+    fn kept(&self) -> impl Iterator<Item = usize> {
+        self.inputs.iter().enumerate().filter(|(_, t)| t.home == Home::Kept).map(|(i, _)| i)
+    }
+
     fn runs(&self, layout: &Layout, draw: &mut Draw<'_>) -> Vec<Run> {
         let shape = self.inputs[0].shape;
-        let mut state: Vec<Vec<u8>> = self.inputs.iter().map(|t| vec![0; t.bytes(t.shape.w)]).collect();
+        // Only types of one byte have a zero point other than 0.
+        let zeros = |t: &Operand| vec![t.quant.zero_point as u8; t.bytes(t.shape.w)];
+        let mut state: Vec<Vec<u8>> = self.inputs.iter().map(zeros).collect();
         let runs = if layout.bounded { 4 } else { draw.size(1, 3) };
         (0..runs)
             .map(|run| {
@@ -210,7 +226,7 @@ impl Draft {
                     }
                     let len = input.bytes(rows_of(input));
                     values.push(match input.home {
-                        Home::State => state[i][..len].to_vec(),
+                        Home::State | Home::Kept => state[i][..len].to_vec(),
                         Home::Constant => layout.constants[i].clone(),
                         Home::Arena => {
                             let bytes = fill(input, len, draw);
@@ -220,6 +236,11 @@ impl Draft {
                     });
                 }
                 let outputs = (self.oracle)(&values, rows);
+                let kept: Vec<usize> = self.kept().collect();
+                assert_eq!(outputs.len(), self.outputs.len() + kept.len(), "{:?}: outputs", self.op);
+                for (&i, bytes) in kept.iter().zip(&outputs[self.outputs.len()..]) {
+                    state[i].copy_from_slice(bytes);
+                }
                 for (bytes, output) in outputs.iter().zip(&self.outputs) {
                     assert_eq!(
                         bytes.len(),
@@ -286,12 +307,13 @@ impl Layout {
         } else if draw.chance(10) {
             draft.outputs[0].home = if in_place { Home::Arena } else { Home::State };
         }
-        if draft.inputs.len() > 1 && !repeat && !bounded && draw.chance(30) {
+        let second = draft.inputs.get(1).is_some_and(|t| t.home != Home::Kept);
+        if second && !repeat && !bounded && draw.chance(30) {
             draft.inputs[1].home = Home::Constant;
         }
         let constants = draft.inputs.iter().map(|t| match t.home {
             Home::Constant => fill(t, t.bytes(t.shape.w), draw),
-            Home::Arena | Home::State => Vec::new(),
+            Home::Arena | Home::State | Home::Kept => Vec::new(),
         });
         let constants = constants.collect();
         Self {
@@ -305,9 +327,10 @@ impl Layout {
         }
     }
 
-    /// Whether an operand has bounded rows: all that have as many as input 0, but no constant.
+    /// Whether an operand has bounded rows: all that have as many as input 0, but no constant and no state.
     fn bounds(&self, operand: &Operand) -> bool {
-        self.bounded && operand.shape.w == self.bound && operand.home != Home::Constant
+        let fixed = matches!(operand.home, Home::Constant | Home::Kept);
+        self.bounded && operand.shape.w == self.bound && !fixed
     }
 
     fn program(&self, draft: &Draft) -> ProgramSpec {
@@ -347,6 +370,7 @@ impl Layout {
             spec.outputs.push(id);
             outputs.push(id);
         }
+        spec.outputs.extend(draft.kept().map(|i| inputs[i]));
         let needed = dunlin::scratch_bytes(&draft.op, &spec.tensors, &inputs, &outputs, IsaKind::native());
         let offset = spec.arena_len.next_multiple_of(16);
         let scratch = match u32::try_from(needed).expect("scratch of a small case") {
@@ -374,7 +398,7 @@ impl Layout {
         };
         let place = match operand.home {
             Home::Arena => Place::Arena(take(&mut spec.arena_len)),
-            Home::State => Place::State(take(&mut spec.state_len)),
+            Home::State | Home::Kept => Place::State(take(&mut spec.state_len)),
             Home::Constant => Place::Data(spec.data.push(constant).0),
         };
         spec.tensors.push(self.tensor(operand, place));

@@ -5,6 +5,7 @@
 //! line there does not compile: the match in [`Kind::of`] is exhaustive.
 
 mod argmax;
+mod batch_matmul;
 mod binary;
 mod concat;
 mod conv;
@@ -14,6 +15,7 @@ mod dense;
 mod depthwise;
 mod draft;
 mod layer;
+mod lstm;
 mod lut;
 mod pad;
 mod pool;
@@ -23,6 +25,7 @@ mod resize;
 mod slice;
 mod softmax;
 mod softmax16;
+mod svdf;
 mod transpose_conv;
 mod unary16;
 mod unpool;
@@ -127,6 +130,8 @@ named! {
         Persistent,
         /// A persistent tensor that is updated in place.
         PersistentInPlace,
+        /// A state of the operator.
+        Kept,
         /// An operand in the data section.
         Constant,
         /// A zero point at an end of its range.
@@ -208,6 +213,11 @@ generators! {
     Logistic16 => unary16::logistic,
     Tanh16 => unary16::tanh,
     Lut16 => unary16::lut,
+    Lstm => lstm::int8,
+    Lstm16x8 => lstm::int16,
+    Svdf => svdf::draft,
+    BatchMatMul => batch_matmul::int8,
+    BatchMatMul16 => batch_matmul::int16,
 }
 
 impl Kind {

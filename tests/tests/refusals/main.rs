@@ -3,6 +3,7 @@
 mod files;
 mod operators;
 mod program;
+mod states;
 mod wide;
 
 use dunlin::format::{

@@ -131,7 +131,9 @@ impl Int8Runner {
         let model = Model::parse(file.as_slice(), &mut storage)?;
         let (arena, state) = (model.arena_bytes(), model.state_bytes());
         let (arena, state) = (AlignedVec::zeroed(arena), AlignedVec::zeroed(state));
-        Ok(Self { file, storage, arena, state })
+        let mut runner = Self { file, storage, arena, state };
+        runner.session(Session::reset_state)?;
+        Ok(runner)
     }
 
     /// Calls `f` with a session; persistent tensors keep their values from call to call.

@@ -148,8 +148,19 @@ impl Io<'_, '_> {
 
     /// As [`Io::views`], with these regions for inputs.
     pub(crate) fn views_of(&mut self, inputs: [Region; 2]) -> Option<Views<'_>> {
+        self.disjoint(inputs, [Region::EMPTY; 2])
+    }
+
+    /// As [`Io::views`], for a node with `plain` inputs (at most two) followed by up to two states.
+    pub(crate) fn stateful_views(&mut self, plain: usize) -> Option<Views<'_>> {
+        let inputs = [0, 1].map(|i| if i < plain { self.input_region(i) } else { Region::EMPTY });
+        let states = [self.input_region(plain), self.input_region(plain + 1)];
+        self.disjoint(inputs, states)
+    }
+
+    fn disjoint(&mut self, inputs: [Region; 2], states: [Region; 2]) -> Option<Views<'_>> {
         let outputs = [self.output_region(0), self.output_region(1)];
         let scratch = Region { place: Place::Arena(self.scratch.offset), len: self.scratch.len as usize };
-        self.memory.views(inputs, outputs, scratch)
+        self.memory.views(inputs, states, outputs, scratch)
     }
 }

@@ -6,6 +6,7 @@
 //! compiler names every place that is missing.
 
 mod argmax;
+mod batch_matmul;
 mod binary;
 mod broadcast;
 mod channels;
@@ -17,6 +18,7 @@ mod convert;
 mod dense;
 mod depthwise;
 mod elementwise;
+mod lstm;
 mod lut;
 mod pad;
 mod pool;
@@ -26,6 +28,7 @@ mod resize;
 mod slice;
 mod softmax;
 mod softmax16;
+mod svdf;
 mod transpose_conv;
 mod unary16;
 mod unpool;
@@ -33,6 +36,7 @@ mod wide;
 mod window;
 
 pub use argmax::ArgMax;
+pub use batch_matmul::{BatchMatMul, BatchMatMul16};
 pub use binary::{Add, Add16, Mul, Mul16, Sub, Sub16};
 pub use channels::{Filter, LabelScores};
 pub use concat::{Axis, Concat};
@@ -43,6 +47,7 @@ pub use convert::{Convert, Dequantize, Quantize, Requantize};
 pub use dense::Dense;
 pub use depthwise::DepthwiseConv2d;
 pub use elementwise::{Div, MinMax, PRelu, SquaredDifference};
+pub use lstm::{CellFunction, Lstm, Lstm16x8, LstmCell};
 pub use lut::Lut;
 pub use pad::Pad;
 pub use pool::{AveragePool2d, AverageRounding, MaxPool2d, MaxPool2dWithIndices};
@@ -52,6 +57,7 @@ pub use resize::{ResizeBilinear, ResizeNearest, interpolation_scale};
 pub use slice::Slice;
 pub use softmax::Softmax;
 pub use softmax16::Softmax16;
+pub use svdf::Svdf;
 pub use transpose_conv::TransposeConv2d;
 pub use unary16::{Logistic16, Lut16, Rectify16, Tanh16};
 pub use unpool::MaxUnpool2d;
@@ -65,6 +71,10 @@ use serde::{Deserialize, Serialize};
 pub(crate) trait Operator {
     /// Whether the first output may stand where the first input stood.
     const IN_PLACE: bool = false;
+
+    /// How many of the last inputs are *states*: persistent tensors that the node reads and writes. At most
+    /// two; the parser proves that each is persistent and no other operand of the node.
+    const STATES: usize = 0;
 
     /// Proves that the node can run: arity, types, shapes, quantisation, constants.
     fn check(&self, cx: &Operands<'_>) -> Result<(), NodeFault>;
@@ -97,6 +107,11 @@ macro_rules! operators {
             /// Whether the first output may share the memory of the first input.
             pub const fn in_place(&self) -> bool {
                 match self { $(Self::$name(_) => <$name as Operator>::IN_PLACE,)* }
+            }
+
+            /// How many of the last inputs are persistent tensors that the operator reads and writes.
+            pub const fn states(&self) -> usize {
+                match self { $(Self::$name(_) => <$name as Operator>::STATES,)* }
             }
 
             pub(crate) fn check(&self, cx: &Operands<'_>) -> Result<(), NodeFault> {
@@ -202,4 +217,14 @@ operators! {
     Tanh16,
     /// Interpolated table: any smooth function of 16-bit values.
     Lut16,
+    /// Long short-term memory.
+    Lstm,
+    /// Long short-term memory with 16-bit activations.
+    Lstm16x8,
+    /// Singular value decomposition filter.
+    Svdf,
+    /// Products of matrices.
+    BatchMatMul,
+    /// Products of matrices with 16-bit activations.
+    BatchMatMul16,
 }

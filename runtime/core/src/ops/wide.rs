@@ -133,10 +133,20 @@ pub(super) fn unit_scale(cx: &Operands<'_>) -> Result<(), NodeFault> {
 
 /// The 16-bit values of a tensor. No bytes are no values, wherever they are.
 pub(super) fn words(bytes: &[u8]) -> Option<&[i16]> {
-    if bytes.is_empty() { Some(&[]) } else { bytemuck::try_cast_slice(bytes).ok() }
+    values(bytes)
 }
 
 /// [`words`] to be written.
 pub(super) fn words_mut(bytes: &mut [u8]) -> Option<&mut [i16]> {
+    values_mut(bytes)
+}
+
+/// The values of a tensor or of working memory. No bytes are no values, wherever they are.
+pub(super) fn values<T: bytemuck::AnyBitPattern>(bytes: &[u8]) -> Option<&[T]> {
+    if bytes.is_empty() { Some(&[]) } else { bytemuck::try_cast_slice(bytes).ok() }
+}
+
+/// [`values`] to be written.
+pub(super) fn values_mut<T: bytemuck::Pod>(bytes: &mut [u8]) -> Option<&mut [T]> {
     if bytes.is_empty() { Some(&mut []) } else { bytemuck::try_cast_slice_mut(bytes).ok() }
 }
