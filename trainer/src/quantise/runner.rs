@@ -132,7 +132,7 @@ impl Int8Runner {
         let (arena, state) = (model.arena_bytes(), model.state_bytes());
         let (arena, state) = (AlignedVec::zeroed(arena), AlignedVec::zeroed(state));
         let mut runner = Self { file, storage, arena, state };
-        runner.session(Session::reset_state)?;
+        runner.session(|session| session.reset_state())?;
         Ok(runner)
     }
 
