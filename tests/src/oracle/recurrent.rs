@@ -170,7 +170,10 @@ impl Filters {
                 for filter in 0..filters {
                     let weights = &self.features[filter * inputs..][..inputs];
                     let sum = x.iter().zip(weights).map(|(x, w)| (x - self.zeros[0]) * w).sum();
-                    let value = finish(rescale(sum, self.factors[0]), self.zeros[1], self.state_range);
+                    let [least, most] = self.state_range;
+                    let limited = finish(rescale(sum, self.factors[0]), 0, self.state_range) + self.zeros[1];
+                    // The zero point is added in the type of the state.
+                    let value = (limited - least).rem_euclid(most - least + 1) + least;
                     queue[filter * memory + memory - 1] = value;
                 }
                 for (unit, &bias) in self.bias.iter().enumerate() {

@@ -52,7 +52,8 @@ struct Layer<'a> {
 /// An element of the state.
 trait Element: bytemuck::Pod {
     fn value(self) -> i32;
-    fn saturated(value: i32) -> Self;
+    /// `value` limited to the type, then the zero point, which wraps: so does the reference.
+    fn stored(value: i32, zero: i32) -> Self;
 }
 
 macro_rules! element {
@@ -64,8 +65,8 @@ macro_rules! element {
             }
 
             #[inline(always)]
-            fn saturated(value: i32) -> Self {
-                value.clamp(i32::from(Self::MIN), i32::from(Self::MAX)) as Self
+            fn stored(value: i32, zero: i32) -> Self {
+                value.clamp(i32::from(Self::MIN), i32::from(Self::MAX)).wrapping_add(zero) as Self
             }
         }
     };
@@ -100,7 +101,7 @@ impl Svdf {
                     for ((past, weights), w) in filters.zip(features.chunks_exact(p.inputs)) {
                         let projected = self.state.apply(I::dot(x, w, p.input_zero, 0));
                         past.copy_within(1.., 0);
-                        *past.last_mut()? = E::saturated(projected.wrapping_add(p.state_zero));
+                        *past.last_mut()? = E::stored(projected, p.state_zero);
                         for (&q, &w) in past.iter().zip(weights) {
                             sum = sum.wrapping_add(w.value().wrapping_mul(q.value() - p.state_zero));
                         }
