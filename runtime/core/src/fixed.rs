@@ -24,11 +24,12 @@ pub(crate) fn reciprocal(sum: i32) -> (i32, u32) {
     (one_over_one_plus(fraction), ACCUMULATION_INTEGER_BITS - headroom)
 }
 
-/// `1 / x` for a positive integer `x`: a Q0.31 mantissa and the power of two to divide by.
-pub(crate) fn inverse(x: i32) -> (i32, u32) {
+/// `1 / x` for an integer `x` that is not negative: a Q0.31 mantissa and the power of two to divide by. Of 0, what
+/// the reference's arithmetic gives.
+pub(crate) fn inverse(x: i32) -> (i32, i32) {
     let headroom = x.leading_zeros();
-    let fraction = ((x as u32) << headroom).wrapping_sub(1 << 31) as i32;
-    (one_over_one_plus(fraction), 31 - headroom)
+    let fraction = (x as u32).checked_shl(headroom).unwrap_or(0).wrapping_sub(1 << 31) as i32;
+    (one_over_one_plus(fraction), 31 - headroom as i32)
 }
 
 /// 1 in Q2.29.

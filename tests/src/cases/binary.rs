@@ -169,8 +169,10 @@ pub(super) fn div(draw: &mut Draw<'_>) -> Draft {
     let clamp = clamp(draw);
     let bits = draw.pick(&[0, 2, 5]);
     let (output, p) = pair.product(draw, bits, of(clamp));
-    let op = Op::Div(Div { output, clamp });
-    pair.draft(op, move |a, b| oracle::divide(a, b, &p)).feature(Feature::Activation, clamp != Clamp::FULL)
+    let modular = draw.chance(50);
+    let op = Op::Div(Div { output, clamp, modular });
+    pair.draft(op, move |a, b| oracle::divide(a, b, &p, modular))
+        .feature(Feature::Activation, clamp != Clamp::FULL)
 }
 
 pub(super) fn min_max(draw: &mut Draw<'_>) -> Draft {

@@ -89,25 +89,27 @@ pub fn mul(a: &Grid, b: &Grid, p: &Product) -> Grid {
     })
 }
 
-/// TensorFlow Lite `DIV`; a division by zero gives an end of the range, or the zero point for a zero.
-pub fn divide(a: &Grid, b: &Grid, p: &Product) -> Grid {
+/// TensorFlow Lite `DIV`. What the reference leaves undefined is what an x86-64 processor makes of its code if
+/// `modular`, else the limit of the quotient.
+pub fn divide(a: &Grid, b: &Grid, p: &Product, modular: bool) -> Grid {
     pairs(a, b, |a, b| {
         let (x, y) = (a - p.zero[0], b - p.zero[1]);
-        if y == 0 {
+        if y == 0 && !modular {
             let side = [p.range[0], p.output_zero.clamp(p.range[0], p.range[1]), p.range[1]];
             return side[(x.signum() + 1) as usize];
         }
-        let x = x * y.signum();
-        // y = m · 2^bits with m in [1, 2), as Q0.31 above one.
-        let bits = i64::from(y.unsigned_abs().ilog2());
-        let fraction = (y.abs() << (31 - bits)) - (1 << 31);
+        let x = if y < 0 { -x } else { x };
+        // y = m · 2^bits with m in [1, 2), as Q0.31 above one; of 0 there is no m, and -1 bits.
+        let bits = y.unsigned_abs().checked_ilog2().map_or(-1, i64::from);
+        let fraction = if y == 0 { -(1 << 31) } else { (y.abs() << (31 - bits)) - (1 << 31) };
         let inverse = one_over_one_plus(fraction);
         let headroom = (0..32).rev().find(|&bits| wrap32(x << bits) >> bits == x).expect("no bits at all");
         let scaled = high_mul(high_mul(x << headroom, inverse), p.output.multiplier);
         let right = headroom + bits - p.output.shift;
         let quotient = match right {
-            0.. if right > 31 => 0,
-            0.. => divide_half_away(i128::from(scaled), right as u32) as i64,
+            0..=31 => divide_half_away(i128::from(scaled), right as u32) as i64,
+            _ if modular => (scaled >> right.rem_euclid(32)) + i64::from(scaled >= 0),
+            32.. => 0,
             _ => (scaled << -right).clamp(i64::from(i32::MIN), i64::from(i32::MAX)),
         };
         (quotient + p.output_zero).clamp(p.range[0], p.range[1])
@@ -118,11 +120,11 @@ pub fn divide(a: &Grid, b: &Grid, p: &Product) -> Grid {
 fn one_over_one_plus(x: i64) -> i64 {
     let saturate = |v: i64| v.clamp(i64::from(i32::MIN), i64::from(i32::MAX));
     let half_denominator = divide_half_away(i128::from(x) + i128::from(i32::MAX), 1) as i64;
-    // 48/17 and -32/17.
-    let mut y = 1_515_870_810 + high_mul(half_denominator, -1_010_580_540);
+    // 48/17 and -32/17. Beyond the interval the sums wrap.
+    let mut y = wrap32(1_515_870_810 + high_mul(half_denominator, -1_010_580_540));
     for _ in 0..3 {
-        let error = (1 << 29) - high_mul(half_denominator, y);
-        y += saturate(high_mul(y, error) * 4);
+        let error = wrap32((1 << 29) - high_mul(half_denominator, y));
+        y = wrap32(y + saturate(high_mul(y, error) * 4));
     }
     saturate(y * 2)
 }

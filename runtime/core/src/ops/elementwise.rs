@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 
 /// Elementwise quotient `input 0 / input 1`, int8, TensorFlow Lite semantics.
 ///
-/// A divisor of zero, for which the reference asserts, gives the end of the activation on the side of the
-/// dividend's sign; zero over zero gives the output's zero point.
+/// The reference leaves two results undefined: those of a quotient so small that it is shifted by more bits than
+/// its type has, and those of a divisor of zero. `modular` says which of them are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Div {
@@ -22,6 +22,10 @@ pub struct Div {
     pub output: Requant,
     /// Fused activation.
     pub clamp: Clamp,
+    /// What the reference's code gives on x86-64, where the shift counts modulo 32; for models that must keep its
+    /// bytes. Else a small quotient is zero, and a divisor of zero gives the end of the activation on the side of
+    /// the dividend's sign, or the output's zero point if that is zero too.
+    pub modular: bool,
 }
 
 /// Elementwise minimum or maximum of stored values, int8, int16 or int32.
@@ -61,19 +65,19 @@ pub struct PRelu {
 impl Div {
     /// The rounded quotient in steps of the output, from dividend and divisor less their zero points.
     fn quotient(&self, x: i32, divisor: i32) -> i32 {
-        if divisor == 0 {
+        if divisor == 0 && !self.modular {
             return x.signum().saturating_mul(i32::MAX);
         }
-        let x = x * divisor.signum();
+        let x = if divisor < 0 { -x } else { x };
         let (inverse, bits) = fixed::inverse(divisor.abs());
-        // Sign bits that can be shifted out; at least 22, as both are below 2^9.
+        // Sign bits that can be shifted out; at least 22, as dividends are below 2^9.
         let headroom = if x < 0 { (!x).leading_zeros() } else { x.leading_zeros() } - 1;
         let quotient = doubling_high_mul(x.wrapping_shl(headroom), inverse);
         let scaled = doubling_high_mul(quotient, self.output.multiplier);
-        match headroom as i32 + bits as i32 - i32::from(self.output.shift) {
-            // Every product is below one half there, where the reference shifts by more than its type has.
+        match headroom as i32 + bits - i32::from(self.output.shift) {
+            right @ 0..=31 => rounding_shift_right(scaled, right as u32),
+            right if self.modular => (scaled >> (right & 31)).wrapping_add(i32::from(scaled >= 0)),
             32.. => 0,
-            right @ 0.. => rounding_shift_right(scaled, right as u32),
             left => scaled.saturating_mul(1 << -left),
         }
     }
