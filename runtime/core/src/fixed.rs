@@ -1,9 +1,10 @@
-//! Fixed-point functions of the reference: softmax table, reciprocal, logistic function and tanh.
+//! Fixed-point functions of the reference: softmax table, reciprocal, logarithm, inverse square root, logistic
+//! function and tanh.
 //!
 //! The exponential of every possible int8 difference is tabulated on the host with the reference's own
 //! arithmetic (Q5.26 argument, Q0.31 result), so a device only sums, inverts and scales.
 
-use crate::quant::{doubling_high_mul, rounding_shift_right};
+use crate::quant::{Requant, doubling_high_mul, rounding_shift_right};
 
 /// Entries of a softmax table: one for every difference `max - q` of two int8 values.
 pub const EXP_ENTRIES: usize = 256;
@@ -71,41 +72,153 @@ const fn saturating_shift_left(x: i32, by: u32) -> i32 {
     }
 }
 
+/// Logarithm, in Q5.26, of a sum in Q12.19 that is at least 1 and below 4,096.
+///
+/// Newton's series for `log((1 + x) / (1 - x))` around the fourth root of one half; the power of two is chosen
+/// between two candidates a quarter of an octave apart (`log_x_for_x_greater_than_or_equal_to_1`).
+pub(crate) fn logarithm(sum: i32) -> i32 {
+    const LN_2: i32 = 1_488_522_236; // Q0.31, as all that follow
+    const FOURTH_ROOT_HALF: i32 = 1_805_811_301;
+    const ROOT_HALF: i32 = 1_518_500_250;
+    const ALPHA_N: i32 = 117_049_297; // 11/240 of the fourth root of 2
+    const ALPHA_D: i32 = 127_690_142; // 1/20 of it
+    const ALPHA_I: i32 = 1_057_819_769; // 2 over it, minus it
+    const ALPHA_F: i32 = 638_450_708; // a quarter of it
+    const QUARTER: i32 = 1 << 23; // Q6.25
+    let bits = ACCUMULATION_INTEGER_BITS as i32;
+    let octaves = |bits: i32| saturating_shift_left(bits, 25); // Q6.25
+
+    let zeros = sum.leading_zeros();
+    let normal = saturating_shift_left(sum, zeros.saturating_sub(1));
+    let root = doubling_high_mul(sum, ROOT_HALF);
+    let headroom = root.leading_zeros().saturating_sub(1);
+    let mantissa = saturating_shift_left(doubling_high_mul(normal, ROOT_HALF), 1)
+        .min(saturating_shift_left(sum, headroom));
+    let power = (octaves(bits - zeros as i32).saturating_add(QUARTER))
+        .max(octaves(bits - headroom as i32).saturating_sub(QUARTER));
+
+    let p = rounding_half_sum(mantissa, FOURTH_ROOT_HALF);
+    let q = mantissa.wrapping_sub(FOURTH_ROOT_HALF);
+    let q = q.wrapping_add(q);
+    let q2 = doubling_high_mul(q, q);
+    let numerator =
+        doubling_high_mul(q, mantissa).wrapping_add(doubling_high_mul(doubling_high_mul(q, q2), ALPHA_N));
+    let inner = ALPHA_I.wrapping_add(q).wrapping_add(doubling_high_mul(ALPHA_D, q2));
+    let denominator = doubling_high_mul(p, inner).wrapping_add(doubling_high_mul(ALPHA_F, q));
+    let series = doubling_high_mul(rounding_shift_right(numerator, 6), one_over_one_plus(denominator));
+    saturating_shift_left(doubling_high_mul(power, LN_2).wrapping_add(series), 1)
+}
+
+/// `1 / √x` of a sum of squares, by five Newton steps (`GetInvSqrtQuantizedMultiplierExp`); of 0 it is that of 1.
+///
+/// The shift is in `[-13, 0]`; the multiplier need not be normalised.
+pub(crate) fn inverse_root(x: i32) -> Requant {
+    const ROOT_HALF: i32 = 1_518_500_250; // Q0.31
+    const THREE_HALVES: i32 = (1 << 28) + (1 << 27); // Q3.28
+    if x <= 1 {
+        return Requant { multiplier: i32::MAX, shift: 0 };
+    }
+    let (mut x, mut shift) = (x, 11i32);
+    while x >= 1 << 29 {
+        x /= 4;
+        shift += 1;
+    }
+    // Pairs of bits, so that the root of the power of two is one: x is then in [2^27, 2^29).
+    let pairs = (x.leading_zeros() - 1) / 2 - 1;
+    shift -= pairs as i32;
+    let half = rounding_shift_right((x << (2 * pairs)) >> 1, 1);
+    let mut y = 1 << 28; // Q3.28
+    for _ in 0..5 {
+        let cube = saturating_shift_left(doubling_high_mul(doubling_high_mul(y, y), y), 6);
+        let step = doubling_high_mul(THREE_HALVES, y).wrapping_sub(doubling_high_mul(half, cube));
+        y = saturating_shift_left(step, 3);
+    }
+    let y = doubling_high_mul(y, ROOT_HALF);
+    Requant { multiplier: y.wrapping_shl((-shift).max(0) as u32), shift: -shift.max(0) as i8 }
+}
+
+/// Integer bits of a scaled difference: Q5.26.
+#[cfg(feature = "encode")]
+const DIFFERENCE_INTEGER_BITS: i32 = 5;
+
+/// Scale of the differences of a softmax: multiplier, power of two, and the largest difference that counts.
+///
+/// Unlike a [`Requant`] this factor may exceed `2^30`. `None` where the scale is not positive and finite.
+#[cfg(feature = "encode")]
+fn difference_scale(scale: f64) -> Option<(i32, i32, f64)> {
+    let real = scale * f64::from(1 << (31 - DIFFERENCE_INTEGER_BITS));
+    if !(real > 0.0 && real.is_finite()) {
+        return None;
+    }
+    let (mantissa, mut shift) = libm::frexp(real.min(f64::from(i32::MAX)));
+    let mut multiplier = libm::round(mantissa * (1u64 << 31) as f64) as i64;
+    if multiplier == 1 << 31 {
+        multiplier /= 2;
+        shift += 1;
+    }
+    let largest = f64::from((1 << DIFFERENCE_INTEGER_BITS) - 1)
+        * f64::from(1u32 << (31 - DIFFERENCE_INTEGER_BITS))
+        / libm::ldexp(1.0, shift.max(0));
+    Some((multiplier as i32, shift, libm::floor(largest)))
+}
+
+/// Minus every difference that counts, in Q5.26; 0 for the others.
+#[cfg(feature = "encode")]
+fn differences(multiplier: i32, shift: i32, radius: f64) -> [i32; EXP_ENTRIES] {
+    core::array::from_fn(|difference| match difference as f64 <= radius {
+        true => {
+            let shifted = (-(difference as i64) << shift.max(0)) as i32;
+            let scaled = doubling_high_mul(shifted, multiplier);
+            rounding_shift_right(scaled, (-shift).clamp(0, 31) as u32)
+        }
+        false => 0,
+    })
+}
+
+/// The exponential of every difference that counts, in Q0.31; 0 for the others.
+#[cfg(feature = "encode")]
+fn exponentials(differences: &[i32; EXP_ENTRIES], radius: f64) -> [i32; EXP_ENTRIES] {
+    core::array::from_fn(|i| match i as f64 <= radius {
+        true => exp_on_negative(differences[i], DIFFERENCE_INTEGER_BITS as u32),
+        false => 0,
+    })
+}
+
 /// Table of a softmax whose input has this scale and whose logits are multiplied by `beta`.
 ///
 /// Entry `d` is the Q0.31 exponential of `-d * scale * beta`, or 0 beyond the reference's `diff_min`.
 /// `None` where the scale is not positive and finite.
 #[cfg(feature = "encode")]
 pub fn softmax_table(scale: f64, beta: f64) -> Option<[i32; EXP_ENTRIES]> {
-    const SCALED_DIFF_INTEGER_BITS: i32 = 5;
-    let real = beta * scale * f64::from(1 << (31 - SCALED_DIFF_INTEGER_BITS));
-    if !(real > 0.0 && real.is_finite()) {
-        return None;
-    }
-    let real = real.min(f64::from(i32::MAX));
-    // Unlike a Requant this factor may exceed 2^30, so it is split by hand.
-    let (mantissa, mut shift) = libm::frexp(real);
-    let mut multiplier = libm::round(mantissa * (1u64 << 31) as f64) as i64;
-    if multiplier == 1 << 31 {
-        multiplier /= 2;
-        shift += 1;
-    }
-    let left = shift.max(0);
-    let max_diff = f64::from((1 << SCALED_DIFF_INTEGER_BITS) - 1)
-        * f64::from(1u32 << (31 - SCALED_DIFF_INTEGER_BITS))
-        / libm::ldexp(1.0, left);
-    let radius = libm::floor(max_diff);
-    let mut table = [0; EXP_ENTRIES];
-    for (difference, entry) in table.iter_mut().enumerate() {
-        if difference as f64 > radius {
-            break;
-        }
-        let shifted = (-(difference as i64) << left) as i32;
-        let scaled = doubling_high_mul(shifted, multiplier as i32);
-        let argument = rounding_shift_right(scaled, (-shift).clamp(0, 31) as u32);
-        *entry = exp_on_negative(argument, SCALED_DIFF_INTEGER_BITS as u32);
-    }
-    Some(table)
+    let (multiplier, shift, radius) = difference_scale(beta * scale)?;
+    Some(exponentials(&differences(multiplier, shift, radius), radius))
+}
+
+/// Constants of a [`LogSoftmax`](crate::ops::LogSoftmax).
+#[cfg(feature = "encode")]
+pub struct LogSoftmaxConstants {
+    /// Exponential of minus each difference, Q0.31.
+    pub exp: [i32; EXP_ENTRIES],
+    /// Minus each difference, Q5.26.
+    pub difference: [i32; EXP_ENTRIES],
+    /// Q5.26 to differences.
+    pub reverse: Requant,
+    /// Largest difference that counts.
+    pub radius: u8,
+}
+
+/// Constants of a log-softmax whose input has this scale.
+///
+/// `None` where the reference refuses the scale: it must be finite and above `2^-26`.
+#[cfg(feature = "encode")]
+pub fn log_softmax_constants(scale: f64) -> Option<LogSoftmaxConstants> {
+    let (multiplier, shift, radius) = difference_scale(scale)?;
+    let below_one = scale * f64::from(1 << (31 - DIFFERENCE_INTEGER_BITS)) > 1.0;
+    let reverse = libm::ldexp(1.0, 31 - shift) / f64::from(multiplier);
+    let reverse = Requant::from_real(reverse).filter(|reverse| below_one && reverse.shift <= 0)?;
+    let difference = differences(multiplier, shift, radius);
+    let exp = exponentials(&difference, radius);
+    Some(LogSoftmaxConstants { exp, difference, reverse, radius: radius.min(255.0) as u8 })
 }
 
 /// Logistic function `1 / (1 + exp(-x))` of `x` in Q4.27, result in Q0.31, as the reference computes it.

@@ -31,6 +31,10 @@ pub enum Fill {
     Any,
     /// Mostly below this, sometimes not.
     Positions(u8),
+    /// Indices below this, i32.
+    Indices(u32),
+    /// Indices from some below 0 to some above this, i32.
+    AroundIndices(u32),
 }
 
 /// A tensor of the operator.
@@ -263,6 +267,17 @@ fn fill(operand: &Operand, len: usize, draw: &mut Draw<'_>) -> Vec<u8> {
         (DType::F32, _) => (0..len / 4).flat_map(|_| real(operand, draw).to_le_bytes()).collect(),
         (DType::I16, _) => draw.words(len / 2).into_iter().flat_map(i16::to_le_bytes).collect(),
         (_, Fill::Any) => draw.bytes(len).into_iter().map(|b| b as u8).collect(),
+        (_, Fill::Indices(limit)) => {
+            (0..len / 4).flat_map(|_| draw.size(0, limit - 1).to_le_bytes()).collect()
+        }
+        (_, Fill::AroundIndices(limit)) => {
+            let odd = [i32::MIN, i32::MAX, -1];
+            let mut index = || match draw.chance(20) {
+                true => draw.pick(&odd),
+                false => draw.range(-2, i64::from(limit) + 1) as i32,
+            };
+            (0..len / 4).flat_map(|_| index().to_le_bytes()).collect()
+        }
         (_, Fill::Positions(limit)) => {
             let mut seed = draw.range(0, i64::from(u32::MAX)) as u64;
             let position = |word: u64| {
@@ -307,7 +322,9 @@ impl Layout {
         } else if draw.chance(10) {
             draft.outputs[0].home = if in_place { Home::Arena } else { Home::State };
         }
-        let second = draft.inputs.get(1).is_some_and(|t| t.home != Home::Kept);
+        // Indices that may be outside must be computed.
+        let around = |t: &Operand| matches!(t.fill, Fill::AroundIndices(_));
+        let second = draft.inputs.get(1).is_some_and(|t| t.home != Home::Kept && !around(t));
         if second && !repeat && !bounded && draw.chance(30) {
             draft.inputs[1].home = Home::Constant;
         }

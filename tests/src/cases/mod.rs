@@ -14,12 +14,16 @@ mod convert;
 mod dense;
 mod depthwise;
 mod draft;
+mod element;
 mod layer;
 mod lstm;
 mod lut;
+mod movement;
+mod norm;
 mod pad;
 mod pool;
 mod pool16;
+mod reduce;
 mod reshape;
 mod resize;
 mod slice;
@@ -146,6 +150,10 @@ named! {
         Ties,
         /// More channels than the results of a softmax have steps.
         ManyChannels,
+        /// Elements taken backwards.
+        Backwards,
+        /// Computed indices outside of the tensor.
+        StrayIndex,
     }
 }
 
@@ -218,6 +226,20 @@ generators! {
     Svdf => svdf::draft,
     BatchMatMul => batch_matmul::int8,
     BatchMatMul16 => batch_matmul::int16,
+    Transpose => movement::transpose,
+    StridedSlice => movement::strided_slice,
+    MirrorPad => movement::mirror_pad,
+    Gather => movement::gather,
+    Tile => movement::tile,
+    DepthToSpace => movement::depth_to_space,
+    SpaceToDepth => movement::space_to_depth,
+    SpaceToBatch => movement::space_to_batch,
+    BatchToSpace => movement::batch_to_space,
+    ReduceSum => reduce::sum,
+    ReduceExtreme => reduce::extreme,
+    ArgExtreme => reduce::arg_extreme,
+    LogSoftmax => norm::log_softmax,
+    L2Normalize => norm::l2_normalize,
 }
 
 impl Kind {

@@ -1,5 +1,6 @@
 //! Resizes.
 
+use super::element::Element;
 use super::{Draft, Feature, Operand, quant};
 use crate::draw::Draw;
 use crate::oracle;
@@ -37,14 +38,9 @@ pub(super) fn nearest(draw: &mut Draw<'_>) -> Draft {
     let mut table = |indices: &[usize]| data.push(&indices.iter().map(|&i| i as u16).collect::<Vec<_>>());
     let op = Op::ResizeNearest(ResizeNearest { rows: table(&rows), columns: table(&columns) });
     let out = shape.with_hw(h, w);
-    let (input, output) = match draw.chance(25) {
-        true => (Operand::uint8(shape), Operand::uint8(out)),
-        false => {
-            let q = quant(draw);
-            (Operand::int8(shape, q), Operand::int8(out, q))
-        }
-    };
-    Draft::unary(op, input, output, move |x| oracle::resize_nearest(&x, &rows, &columns)).with_data(data)
+    Element::any(draw)
+        .moved(op, shape, out, 0, move |x| oracle::resize_nearest(x, &rows, &columns))
+        .with_data(data)
 }
 
 pub(super) fn bilinear(draw: &mut Draw<'_>) -> Draft {

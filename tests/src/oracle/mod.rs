@@ -8,9 +8,12 @@
 mod binary;
 mod conv;
 mod elementwise;
+mod log_softmax;
 mod matmul;
+mod norm;
 mod pool;
 mod recurrent;
+mod reduce;
 mod resize;
 mod shape;
 mod softmax;
@@ -19,11 +22,17 @@ mod wide;
 pub use binary::{Alignment, Product, Sum, add, divide, min_max, mul, prelu, squared_difference, sub};
 pub use conv::{Layer, Summing, conv2d, dense, depthwise_conv2d, transpose_conv2d};
 pub use elementwise::{argmax, dequantize, lookup, quantize, quantize_to, requantize, requantize_to};
+pub use log_softmax::log_softmax;
 pub use matmul::{Matrices, batch_matmul};
+pub use norm::l2_normalize;
 pub use pool::{Rounding, average_pool, max_pool, max_pool_with_positions, max_unpool};
 pub use recurrent::{Filters, Gate, Memory};
+pub use reduce::{Sums, arg_extreme, reduce_extreme, reduce_sum};
 pub use resize::{nearest_indices, resize_bilinear, resize_nearest};
-pub use shape::{concat, pad, slice};
+pub use shape::{
+    batch_to_space, concat, depth_to_space, gather, mirror_pad, pad, slice, space_to_batch, space_to_depth,
+    strided_slice, tile, transpose,
+};
 pub use softmax::softmax;
 pub use wide::{average_pool16, interpolate, logistic16, rectify, softmax16, tanh16};
 

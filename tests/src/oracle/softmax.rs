@@ -4,13 +4,13 @@
 
 use super::{Grid, divide_half_away, high_mul, wrap32};
 
-const ONE: i64 = i32::MAX as i64;
+pub(super) const ONE: i64 = i32::MAX as i64;
 
-fn saturate(x: i64) -> i64 {
+pub(super) fn saturate(x: i64) -> i64 {
     x.clamp(i64::from(i32::MIN), i64::from(i32::MAX))
 }
 
-fn divide(x: i64, bits: u32) -> i64 {
+pub(super) fn divide(x: i64, bits: u32) -> i64 {
     divide_half_away(i128::from(x), bits) as i64
 }
 
@@ -27,7 +27,7 @@ fn exp_quarter(a: i64) -> i64 {
 }
 
 /// `exp_on_negative_values`, 5 integer bits in, 0 out.
-fn exp(a: i64) -> i64 {
+pub(super) fn exp(a: i64) -> i64 {
     if a == 0 {
         return ONE;
     }
@@ -54,7 +54,7 @@ fn exp(a: i64) -> i64 {
 }
 
 /// `one_over_one_plus_x_for_x_in_0_1`, 0 integer bits.
-fn one_over_one_plus(a: i64) -> i64 {
+pub(super) fn one_over_one_plus(a: i64) -> i64 {
     // Both operands are not negative, so the rounding half sum is half up.
     let half_denominator = (a + ONE + 1) / 2;
     let mut x = 1_515_870_810 + high_mul(half_denominator, -1_010_580_540); // 48/17 - 32/17 d, 2 bits
@@ -68,7 +68,7 @@ fn one_over_one_plus(a: i64) -> i64 {
 /// How the reference scales differences: multiplier, left shift, and the largest difference that counts.
 ///
 /// `None` where the product of scale and beta is not above `2^-26`: the reference asserts that it is.
-fn preprocess(scale: f64, beta: f64) -> Option<(i64, u32, i64)> {
+pub(super) fn preprocess(scale: f64, beta: f64) -> Option<(i64, u32, i64)> {
     let real = (beta * scale * f64::from(1 << 26)).min(2f64.powi(31) - 1.0);
     if real.is_nan() || real <= 1.0 {
         return None;

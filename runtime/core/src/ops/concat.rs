@@ -21,6 +21,18 @@ pub enum Axis {
     C,
 }
 
+impl Axis {
+    /// Its place among the axes, 0 to 3.
+    pub const fn index(self) -> usize {
+        match self {
+            Self::N => 0,
+            Self::H => 1,
+            Self::W => 2,
+            Self::C => 3,
+        }
+    }
+}
+
 /// Concatenation of one to 255 tensors of one type, scale and zero point.
 ///
 /// All sizes but that of `axis` are equal. Rows may be bounded when joining channels.

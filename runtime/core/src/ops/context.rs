@@ -33,6 +33,15 @@ impl<'a> Operands<'a> {
         &self.tensors[usize::from(self.inputs[i])]
     }
 
+    /// The bytes of input `i` where it is in the data section.
+    pub(crate) fn constant_input(&self, i: usize) -> Option<&'a [u8]> {
+        let tensor = self.input(i);
+        match tensor.place {
+            Place::Data(start) => self.data.get(start as usize..start as usize + tensor.bytes() as usize),
+            Place::Arena(_) | Place::State(_) => None,
+        }
+    }
+
     /// Output `i`.
     pub(crate) fn output(&self, i: usize) -> &'a Tensor {
         &self.tensors[usize::from(self.outputs[i])]

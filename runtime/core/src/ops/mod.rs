@@ -5,8 +5,10 @@
 //! and `run`. To add one: its file, one line in [`operators!`](self), and its test generator; the
 //! compiler names every place that is missing.
 
+mod arg_extreme;
 mod argmax;
 mod batch_matmul;
+mod batch_space;
 mod binary;
 mod broadcast;
 mod channels;
@@ -16,27 +18,39 @@ mod conv;
 mod conv16x8;
 mod convert;
 mod dense;
+mod depth_space;
 mod depthwise;
 mod elementwise;
+mod gather;
+mod l2_normalize;
+mod log_softmax;
 mod lstm;
 mod lut;
+mod mirror_pad;
 mod pad;
 mod pool;
 mod pool16;
+mod reduce;
 mod reshape;
 mod resize;
 mod slice;
 mod softmax;
 mod softmax16;
+mod strided_slice;
 mod svdf;
+mod tile;
+mod transpose;
 mod transpose_conv;
 mod unary16;
 mod unpool;
+mod walk;
 mod wide;
 mod window;
 
+pub use arg_extreme::ArgExtreme;
 pub use argmax::ArgMax;
 pub use batch_matmul::{BatchMatMul, BatchMatMul16};
+pub use batch_space::{BatchToSpace, SpaceToBatch};
 pub use binary::{Add, Add16, Mul, Mul16, Sub, Sub16};
 pub use channels::{Filter, LabelScores};
 pub use concat::{Axis, Concat};
@@ -45,19 +59,30 @@ pub use conv::Conv2d;
 pub use conv16x8::{Conv2d16x8, Dense16x8, DepthwiseConv2d16x8, TransposeConv2d16x8};
 pub use convert::{Convert, Dequantize, Quantize, Requantize};
 pub use dense::Dense;
+pub use depth_space::{BlockOrder, DepthToSpace, SpaceToDepth};
 pub use depthwise::DepthwiseConv2d;
 pub use elementwise::{Div, MinMax, PRelu, SquaredDifference};
+pub use gather::Gather;
+pub use l2_normalize::L2Normalize;
+pub use log_softmax::LogSoftmax;
 pub use lstm::{CellFunction, Lstm, Lstm16x8, LstmCell};
 pub use lut::Lut;
+pub use mirror_pad::{Mirror, MirrorPad};
 pub use pad::Pad;
 pub use pool::{AveragePool2d, AverageRounding, MaxPool2d, MaxPool2dWithIndices};
 pub use pool16::{AveragePool2d16, MaxPool2d16};
+#[cfg(feature = "encode")]
+pub use reduce::mean_factor;
+pub use reduce::{ReduceExtreme, ReduceSum};
 pub use reshape::Reshape;
 pub use resize::{ResizeBilinear, ResizeNearest, interpolation_scale};
 pub use slice::Slice;
 pub use softmax::Softmax;
 pub use softmax16::Softmax16;
+pub use strided_slice::StridedSlice;
 pub use svdf::Svdf;
+pub use tile::Tile;
+pub use transpose::Transpose;
 pub use transpose_conv::TransposeConv2d;
 pub use unary16::{Logistic16, Lut16, Rectify16, Tanh16};
 pub use unpool::MaxUnpool2d;
@@ -227,4 +252,32 @@ operators! {
     BatchMatMul,
     /// Products of matrices with 16-bit activations.
     BatchMatMul16,
+    /// Axes in another order.
+    Transpose,
+    /// Every so many elements.
+    StridedSlice,
+    /// Padding with the mirror image.
+    MirrorPad,
+    /// Elements by their indices.
+    Gather,
+    /// Repetition, or broadcast.
+    Tile,
+    /// Channels to blocks of pixels.
+    DepthToSpace,
+    /// Blocks of pixels to channels.
+    SpaceToDepth,
+    /// Blocks of pixels to samples.
+    SpaceToBatch,
+    /// Samples to blocks of pixels.
+    BatchToSpace,
+    /// Sum or mean over axes.
+    ReduceSum,
+    /// Largest or smallest value over axes.
+    ReduceExtreme,
+    /// Index of the largest or smallest element along an axis.
+    ArgExtreme,
+    /// Logarithm of the softmax over channels.
+    LogSoftmax,
+    /// Division by the norm of the channels.
+    L2Normalize,
 }

@@ -8,7 +8,7 @@ use crate::isa::{Isa, IsaKind, argmax};
 use crate::shape::Shape;
 use serde::{Deserialize, Serialize};
 
-/// Nearest-neighbour resize of an int8 or u8 tensor.
+/// Nearest-neighbour resize of a tensor of any type.
 ///
 /// Which row and column each output reads is decided on the host (TensorFlow Lite computes it in f32) and
 /// stored as two tables. Input and output have the same scale and zero point.
@@ -44,11 +44,7 @@ impl Operator for ResizeNearest {
     fn check(&self, cx: &Operands<'_>) -> Result<(), NodeFault> {
         cx.arity(1, 1)?;
         cx.fixed_rows()?;
-        let input = cx.input(0);
-        if !matches!(input.dtype, DType::I8 | DType::U8) {
-            return Err(NodeFault::DType(cx.inputs[0]));
-        }
-        let out = cx.output(0).shape;
+        let (input, out) = (cx.input(0), cx.output(0).shape);
         cx.expect(0, input.dtype, input.shape.with_hw(out.h, out.w))?;
         cx.same_quantisation(0)?;
         for (blob, len, limit) in [(self.rows, out.h, input.shape.h), (self.columns, out.w, input.shape.w)] {
@@ -64,9 +60,11 @@ impl Operator for ResizeNearest {
         let (shape, out_shape) = (io.input_shape(0), io.output_shape(0));
         let rows = table(&io.operands, self.rows, out_shape.h).ok()?;
         let columns = table(&io.operands, self.columns, out_shape.w).ok()?;
+        let size = io.operands.output(0).dtype.size() as usize;
         let views = io.views()?;
         let [y, _] = views.outputs;
-        let c = shape.c as usize;
+        // Bytes of a pixel.
+        let c = shape.c as usize * size;
         let (row_len, out_row_len) = (shape.w as usize * c, out_shape.w as usize * c);
         let images = views.inputs[0].chunks_exact(row_len * shape.h as usize);
         for (image, out) in images.zip(y.chunks_exact_mut(out_row_len * out_shape.h as usize)) {

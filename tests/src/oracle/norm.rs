@@ -1,0 +1,48 @@
+//! Division by the Euclidean norm in fixed point (TensorFlow Lite `L2Normalization`, int8).
+
+use super::{Factor, Grid, divide_half_away, high_mul, rescale};
+
+fn saturated(x: i64) -> i64 {
+    x.clamp(i64::from(i32::MIN), i64::from(i32::MAX))
+}
+
+/// `GetInvSqrtQuantizedMultiplierExp`: a factor of `1 / sqrt(sum)`.
+fn inverse_square_root(sum: i64) -> Factor {
+    if sum <= 1 {
+        return Factor { multiplier: i64::from(i32::MAX), shift: 0 };
+    }
+    let (mut x, mut right) = (sum, 11);
+    while x >= 1 << 29 {
+        x /= 4;
+        right += 1;
+    }
+    while x < 1 << 27 {
+        x *= 4;
+        right -= 1;
+    }
+    // From here on numbers have 3 integer bits: raw values over 2^28. A product of k of them has 3k.
+    let halved = divide_half_away(i128::from(x / 2), 1) as i64;
+    let (one, three_halves) = (1i64 << 28, 3i64 << 27);
+    let mut y = one;
+    for _ in 0..5 {
+        let square = high_mul(y, y);
+        let cube = saturated(high_mul(square, y) * 64);
+        y = saturated((high_mul(three_halves, y) - high_mul(halved, cube)) * 8);
+    }
+    y = high_mul(y, 1_518_500_250); // sqrt(2) / 2
+    match right < 0 {
+        true => Factor { multiplier: y << -right, shift: 0 },
+        false => Factor { multiplier: y, shift: -right },
+    }
+}
+
+/// Every row of channels over its norm; output scale 1/128, zero 0.
+pub fn l2_normalize(x: &Grid, zero: i64) -> Grid {
+    let data = x.data.chunks(x.size[3]).flat_map(|row| {
+        let sum = row.iter().map(|q| (q - zero) * (q - zero)).sum();
+        let Factor { multiplier, shift } = inverse_square_root(sum);
+        let factor = Factor { multiplier, shift: shift + 7 };
+        row.iter().map(move |q| rescale(q - zero, factor).clamp(-128, 127))
+    });
+    Grid { size: x.size, data: data.collect() }
+}
