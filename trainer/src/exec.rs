@@ -4,7 +4,7 @@
 //! take channels to be axis 0.
 
 use crate::graph::{Graph, NodeId, Param, ParamId, ValueId};
-use crate::ops::{Context, Data};
+use crate::ops::{Context, DType, Data};
 use burn::module::{Module, Param as BurnParam, ParamId as BurnParamId};
 use burn::tensor::Int;
 pub use burn::tensor::{Device, Tensor, TensorData};
@@ -61,6 +61,11 @@ impl Weights {
         let tracked = old.val().is_require_grad();
         let value = if old.val().is_autodiff() { Tensor::from_inner(value.inner()) } else { value.inner() };
         self.params[id.0] = BurnParam::initialized(old.id, value).set_require_grad(tracked);
+    }
+
+    /// Where the parameters are; `None` where there is none.
+    fn device(&self) -> Option<Device> {
+        self.params.first().map(|p| p.val().device())
     }
 
     /// Id under which optimisers know a parameter.
@@ -160,7 +165,7 @@ pub enum ExecError {
     InputShape {
         /// Name of the input.
         input: String,
-        /// NHWC of one sample.
+        /// NHWC of the samples given.
         expected: [usize; 4],
         /// NHWC given.
         found: [usize; 4],
@@ -179,6 +184,15 @@ pub fn run(
     mode: Mode<'_>,
     tap: &mut dyn Tap,
 ) -> Result<Run, ExecError> {
+    let batch = batch(graph, inputs)?;
+    if batch > 1 && !graph.is_batchable() {
+        return one_by_one(graph, weights, inputs, want, mode, tap, batch);
+    }
+    run_batch(graph, weights, inputs, want, mode, tap, batch)
+}
+
+/// Number of samples in `inputs`, which must fit the graph.
+fn batch(graph: &Graph, inputs: &[Tensor<4>]) -> Result<usize, ExecError> {
     if inputs.len() != graph.inputs.len() {
         return Err(ExecError::InputCount {
             graph: graph.name.clone(),
@@ -186,24 +200,86 @@ pub fn run(
             found: inputs.len(),
         });
     }
-    let (needed, mut uses) = needed(graph, want);
-    let mut values: Vec<Option<Data>> = vec![None; graph.values.len()];
+    let mut batch = None;
     for (id, tensor) in graph.inputs.iter().zip(inputs) {
         let s = graph.shape(*id);
         let found = tensor.dims();
-        let expected = [found[0], s.h as usize, s.w as usize, s.c as usize];
+        let samples = *batch.get_or_insert(found[0] / s.n as usize);
+        let expected = [samples * s.n as usize, s.h as usize, s.w as usize, s.c as usize];
         if found != expected {
             return Err(ExecError::InputShape { input: graph.value(*id).name.clone(), expected, found });
         }
+    }
+    Ok(batch.unwrap_or(1))
+}
+
+/// Runs a graph that cannot take several samples at once on each of them, and stacks the results along N.
+/// Batch statistics are those of the last sample.
+fn one_by_one(
+    graph: &Graph,
+    weights: &Weights,
+    inputs: &[Tensor<4>],
+    want: &[ValueId],
+    mut mode: Mode<'_>,
+    tap: &mut dyn Tap,
+    batch: usize,
+) -> Result<Run, ExecError> {
+    let mut runs = Vec::with_capacity(batch);
+    for i in 0..batch {
+        let sample: Vec<Tensor<4>> = inputs
+            .iter()
+            .zip(&graph.inputs)
+            .map(|(t, id)| {
+                let n = graph.shape(*id).n as usize;
+                t.clone().narrow(0, i * n, n)
+            })
+            .collect();
+        let mode = match &mut mode {
+            Mode::Evaluate => Mode::Evaluate,
+            Mode::Train(rng) => Mode::Train(rng),
+        };
+        runs.push(run_batch(graph, weights, &sample, want, mode, tap, 1)?);
+    }
+    let stack = |w: usize| match &runs[0].values[w] {
+        Data::Float(_) => Data::Float(Tensor::cat(runs.iter().map(|r| r.values[w].float()).collect(), 0)),
+        Data::Int(_) => Data::Int(Tensor::cat(runs.iter().map(|r| r.values[w].int()).collect(), 0)),
+    };
+    let values = (0..want.len()).map(stack).collect();
+    let statistics = runs.pop().map(|r| r.statistics).unwrap_or_default();
+    Ok(Run { values, statistics })
+}
+
+fn run_batch(
+    graph: &Graph,
+    weights: &Weights,
+    inputs: &[Tensor<4>],
+    want: &[ValueId],
+    mode: Mode<'_>,
+    tap: &mut dyn Tap,
+    batch: usize,
+) -> Result<Run, ExecError> {
+    let (needed, mut uses) = needed(graph, want);
+    let mut values: Vec<Option<Data>> = vec![None; graph.values.len()];
+    for (id, tensor) in graph.inputs.iter().zip(inputs) {
         let cnhw = tensor.clone().permute([3, 0, 1, 2]);
-        values[id.0] = Some(Data::Float(tap.value(*id, cnhw)));
+        values[id.0] = Some(match graph.value(*id).dtype {
+            DType::Float => Data::Float(tap.value(*id, cnhw)),
+            DType::Label | DType::Index | DType::Int => Data::Int(cnhw.int()),
+        });
+    }
+    // A run of its own begins with empty persistent tensors.
+    for state in graph.states.iter().filter(|s| uses[s.read.0] > 0) {
+        let s = graph.shape(state.read);
+        let size = [s.c as usize, s.n as usize * batch, s.h as usize, s.w as usize];
+        let device = weights.device().or_else(|| inputs.first().map(Tensor::device)).unwrap_or_default();
+        values[state.read.0] = Some(Data::Float(tap.value(state.read, Tensor::zeros(size, &device))));
     }
     let mut idle = Pcg64::new(0, 0);
     let (training, rng) = match mode {
         Mode::Evaluate => (false, &mut idle),
         Mode::Train(rng) => (true, rng),
     };
-    let mut context = Context { training, rng, statistics: None };
+    let mut context = Context { training, batch, rng, statistics: None };
     let mut statistics = Vec::new();
     for (index, node) in graph.nodes.iter().enumerate().filter(|(i, _)| needed[*i]) {
         let id = NodeId(index);

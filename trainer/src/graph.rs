@@ -5,9 +5,11 @@
 
 mod error;
 mod init;
+mod pin;
 
 pub use error::GraphError;
 pub(crate) use init::normal;
+pub use pin::{Pin, PinnedParam, Scheme};
 
 use crate::ops::{DType, Init, Op};
 use dunlin::shape::Shape;
@@ -44,12 +46,25 @@ pub struct BoundedDim {
 pub struct Value {
     /// Unique name.
     pub name: String,
-    /// Shape of one sample, NHWC with `n = 1`.
+    /// Shape of one sample, NHWC. Where `n` is not 1, or an operator mixes samples, the executor runs a batch
+    /// sample by sample.
     pub shape: Shape,
     /// Where the number of columns (`w`: rows of a set, steps of a sequence) is bounded, not fixed.
     pub rows: Option<DimId>,
     /// Element type.
     pub dtype: DType,
+    /// Quantisation that the value was imported with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pin: Option<Pin>,
+}
+
+/// A persistent tensor: zero bytes at first, then from run to run what the run before wrote.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct State {
+    /// The value at the start of a run; no node writes it.
+    pub read: ValueId,
+    /// The value whose content `read` has in the next run; of the same shape, type and pin.
+    pub write: ValueId,
 }
 
 /// One operator with what it reads and writes.
@@ -81,6 +96,9 @@ pub struct Param {
     pub data: Vec<f32>,
     /// False for running statistics.
     pub trainable: bool,
+    /// Integers that the parameter was imported with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pin: Option<PinnedParam>,
 }
 
 /// How a raw input (a pixel in 0..=255) becomes the network's input:
@@ -139,6 +157,9 @@ pub struct Graph {
     pub outputs: Vec<ValueId>,
     /// Sizes known only when the model runs.
     pub dims: Vec<BoundedDim>,
+    /// Persistent tensors.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub states: Vec<State>,
     /// For people and reports.
     pub meta: Meta,
 }
@@ -154,9 +175,66 @@ impl Graph {
     /// # Errors
     /// A name used twice or an impossible shape.
     pub fn add_input(&mut self, name: &str, shape: Shape) -> Result<ValueId, GraphError> {
-        let id = self.add_value(name.to_string(), shape, DType::Float, None)?;
+        self.add_typed_input(name, shape, DType::Float)
+    }
+
+    /// Adds an input of any element type.
+    ///
+    /// # Errors
+    /// A name used twice or an impossible shape.
+    pub fn add_typed_input(&mut self, name: &str, shape: Shape, dtype: DType) -> Result<ValueId, GraphError> {
+        let id = self.add_value(name.to_string(), shape, dtype, None)?;
         self.inputs.push(id);
         Ok(id)
+    }
+
+    /// Adds a persistent tensor and returns the value that holds its content at the start of a run. It must be
+    /// given its new content with [`Graph::set_state`]; until then it keeps the old one.
+    ///
+    /// # Errors
+    /// A name used twice or an impossible shape.
+    pub fn add_state(&mut self, name: &str, shape: Shape) -> Result<ValueId, GraphError> {
+        let id = self.add_value(name.to_string(), shape, DType::Float, None)?;
+        self.states.push(State { read: id, write: id });
+        Ok(id)
+    }
+
+    /// Makes the content of `write` that of the persistent tensor `read` in the next run.
+    ///
+    /// # Errors
+    /// `read` is not a persistent tensor, or `write` has another shape or element type.
+    pub fn set_state(&mut self, read: ValueId, write: ValueId) -> Result<(), GraphError> {
+        let (from, to) = (self.value(write), self.value(read));
+        if from.shape != to.shape || from.dtype != to.dtype {
+            return Err(stored(&to.name, to.shape, from.shape));
+        }
+        match self.states.iter_mut().find(|s| s.read == read) {
+            Some(state) => {
+                state.write = write;
+                Ok(())
+            }
+            None => Err(GraphError::Order { node: "state".into(), value: read.0 }),
+        }
+    }
+
+    /// Whether a batch may run at once: every value is one sample, and no operator mixes samples.
+    pub fn is_batchable(&self) -> bool {
+        self.values.iter().all(|v| v.shape.n == 1)
+            && self.nodes.iter().all(|node| {
+                let shapes: Vec<Shape> = node.inputs.iter().map(|v| self.shape(*v)).collect();
+                !node.op.operator().mixes_samples(&shapes)
+            })
+    }
+
+    /// Forgets the quantisation that the graph was imported with: it becomes an ordinary float graph.
+    pub fn unpin(&mut self) {
+        self.values.iter_mut().for_each(|v| v.pin = None);
+        self.params.iter_mut().for_each(|p| p.pin = None);
+    }
+
+    /// Whether every value but labels and indices has a pin, so that no range need be observed.
+    pub fn is_pinned(&self) -> bool {
+        self.values.iter().filter(|v| v.dtype == DType::Float).all(|v| v.pin.is_some())
     }
 
     /// Marks a value as output.
@@ -201,7 +279,7 @@ impl Graph {
         }
         let shapes = self.check_inputs(name, &op, inputs)?;
         let output_shapes = infer(name, &op, &shapes)?;
-        let types = op.operator().output_types();
+        let types = self.output_types(&op, inputs, output_shapes.len());
         let rows = inputs.iter().find_map(|v| {
             let v = &self.values[v.0];
             v.rows.filter(|_| output_shapes.iter().all(|s| s.w == v.shape.w))
@@ -218,6 +296,7 @@ impl Graph {
                     init: spec.init,
                     data,
                     trainable: spec.trainable,
+                    pin: None,
                 });
                 ParamId(self.params.len() - 1)
             })
@@ -250,12 +329,22 @@ impl Graph {
         if self.values.iter().any(|v| v.name == name) {
             return Err(GraphError::Name(name));
         }
-        self.values.push(Value { name, shape, rows, dtype });
+        self.values.push(Value { name, shape, rows, dtype, pin: None });
         Ok(ValueId(self.values.len() - 1))
     }
 
+    fn output_types(&self, op: &Op, inputs: &[ValueId], count: usize) -> Vec<DType> {
+        match inputs.first() {
+            Some(first) if op.operator().any_type() => vec![self.value(*first).dtype; count],
+            _ => op.operator().output_types(),
+        }
+    }
+
     fn check_inputs(&self, name: &str, op: &Op, inputs: &[ValueId]) -> Result<Vec<Shape>, GraphError> {
-        let types = op.operator().input_types(inputs.len());
+        let types = match inputs.first().and_then(|v| self.values.get(v.0)) {
+            Some(first) if op.operator().any_type() => vec![first.dtype; inputs.len()],
+            _ => op.operator().input_types(inputs.len()),
+        };
         let mut shapes = Vec::with_capacity(inputs.len());
         for (index, id) in inputs.iter().enumerate() {
             let value = self
@@ -291,8 +380,9 @@ impl Graph {
 
     /// Makes every reader of `old`, and the output list, use `new`.
     pub fn replace_uses(&mut self, old: ValueId, new: ValueId) {
-        let all = self.nodes.iter_mut().flat_map(|n| n.inputs.iter_mut()).chain(self.outputs.iter_mut());
-        for id in all {
+        let states = self.states.iter_mut().map(|s| &mut s.write);
+        let read = self.nodes.iter_mut().flat_map(|n| n.inputs.iter_mut());
+        for id in read.chain(self.outputs.iter_mut()).chain(states) {
             if *id == old {
                 *id = new;
             }
@@ -303,7 +393,7 @@ impl Graph {
     /// inputs stay.
     pub fn remove_dead(&mut self) {
         let mut live = vec![false; self.values.len()];
-        for id in &self.outputs {
+        for id in self.outputs.iter().chain(self.states.iter().map(|s| &s.write)) {
             live[id.0] = true;
         }
         let mut keep = vec![false; self.nodes.len()];
@@ -315,7 +405,7 @@ impl Graph {
                 }
             }
         }
-        for id in &self.inputs {
+        for id in self.inputs.iter().chain(self.states.iter().map(|s| &s.read)) {
             live[id.0] = true;
         }
         let mut kept = keep.iter();
@@ -334,7 +424,8 @@ impl Graph {
                 *p = ParamId(param_map[p.0]);
             }
         }
-        for v in self.inputs.iter_mut().chain(self.outputs.iter_mut()) {
+        let states = self.states.iter_mut().flat_map(|s| [&mut s.read, &mut s.write]);
+        for v in self.inputs.iter_mut().chain(self.outputs.iter_mut()).chain(states) {
             *v = ValueId(value_map[v.0]);
         }
     }
@@ -348,7 +439,7 @@ impl Graph {
             return Err(GraphError::NoOutput(self.name.clone()));
         }
         let mut written = vec![false; self.values.len()];
-        for id in &self.inputs {
+        for id in self.inputs.iter().chain(self.states.iter().map(|s| &s.read)) {
             written[id.0] = true;
         }
         for node in &self.nodes {
@@ -379,8 +470,14 @@ impl Graph {
                 }
             }
         }
-        if let Some(v) = self.outputs.iter().find(|v| !written.get(v.0).copied().unwrap_or(false)) {
+        let ends = self.outputs.iter().chain(self.states.iter().map(|s| &s.write));
+        if let Some(v) = ends.into_iter().find(|v| !written.get(v.0).copied().unwrap_or(false)) {
             return Err(GraphError::Order { node: "output".into(), value: v.0 });
+        }
+        for State { read, write } in &self.states {
+            if self.shape(*read) != self.shape(*write) {
+                return Err(stored(&self.value(*read).name, self.shape(*read), self.shape(*write)));
+            }
         }
         Ok(())
     }

@@ -163,7 +163,7 @@ impl Net {
     /// See [`Graph::push`].
     pub fn max_pool(&mut self, name: &str, x: ValueId, size: u16) -> Result<ValueId, GraphError> {
         let window = self.resolve(name, "max_pool", x, Window::square(size, size), Padding::Same)?;
-        self.push(name, MaxPool { window }, &[x])
+        self.push(name, MaxPool { window, fused: Activation::None }, &[x])
     }
 
     /// Maximum pool that also gives the positions of the maxima.
@@ -206,7 +206,7 @@ impl Net {
     pub fn global_avg_pool(&mut self, name: &str, x: ValueId) -> Result<ValueId, GraphError> {
         let s = self.graph.shape(x);
         let window = Window { kernel_h: s.h as u16, kernel_w: s.w as u16, ..Window::square(1, 1) };
-        self.push(name, AvgPool { window }, &[x])
+        self.push(name, AvgPool { window, fused: Activation::None }, &[x])
     }
 
     /// Fully connected layer with bias.

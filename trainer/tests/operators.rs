@@ -232,16 +232,16 @@ fn pools_ignore_the_padding() {
         [(2, 2, Padding::Same), (3, 2, Padding::Same), (3, 1, Padding::Same), (2, 1, Padding::Valid)]
     {
         let window = Window::square(kernel, stride).resolve(padding, 7, 5).unwrap();
-        let graph = single(MaxPool { window }, &[s]);
+        let graph = single(MaxPool { window, fused: Activation::None }, &[s]);
         let y = graph.shape(graph.outputs[0]);
         let largest = |seen: &[(usize, f32)]| seen.iter().fold(f32::NEG_INFINITY, |a, b| a.max(b.1));
         assert_close(&forward(&graph, std::slice::from_ref(&x)), &pool_reference(&x, s, y, &window, largest));
-        let graph = single(AvgPool { window }, &[s]);
+        let graph = single(AvgPool { window, fused: Activation::None }, &[s]);
         let mean = |seen: &[(usize, f32)]| seen.iter().map(|b| b.1).sum::<f32>() / seen.len() as f32;
         assert_close(&forward(&graph, std::slice::from_ref(&x)), &pool_reference(&x, s, y, &window, mean));
     }
     let window = Window { kernel_h: 7, kernel_w: 5, ..Window::square(1, 1) };
-    let graph = single(AvgPool { window }, &[s]);
+    let graph = single(AvgPool { window, fused: Activation::None }, &[s]);
     let mean = |seen: &[(usize, f32)]| seen.iter().map(|b| b.1).sum::<f32>() / seen.len() as f32;
     assert_close(
         &forward(&graph, std::slice::from_ref(&x)),
@@ -486,7 +486,7 @@ fn gradients_agree_with_finite_differences() {
         TransposeConv2d { out_channels: 3, window, bias: true, bilinear: false, fused: Activation::None };
     check_gradient(&single(up, &[s]), &x);
     let window = Window::square(3, 2).resolve(Padding::Same, 5, 4).unwrap();
-    check_gradient(&single(AvgPool { window }, &[s]), &x);
+    check_gradient(&single(AvgPool { window, fused: Activation::None }, &[s]), &x);
     let resize = Resize {
         mode: ResizeMode::Bilinear,
         half_pixel_centers: true,

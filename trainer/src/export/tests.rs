@@ -68,8 +68,8 @@ fn every_operator() -> Graph {
     let gated = push(g, "mul", Mul, &[t, gate]);
     let mixed = push(g, "mixed", Concat { axis: Axis::C }, &[gate, gated]);
     let swish = push(g, "swish", Unary { function: UnaryFn::HardSwish }, &[mixed]);
-    let max = push(g, "max", MaxPool { window: Window::square(2, 2) }, &[swish]);
-    let mean = push(g, "mean", AvgPool { window: Window::square(6, 1) }, &[max]);
+    let max = push(g, "max", MaxPool { window: Window::square(2, 2), fused: Activation::None }, &[swish]);
+    let mean = push(g, "mean", AvgPool { window: Window::square(6, 1), fused: Activation::None }, &[max]);
     let flat = push(g, "flat", Reshape { shape: Shape::vector(8) }, &[mean]);
     let dense = Dense { out_features: 5, bias: true, fused: Activation::None };
     let scores = push(g, "dense", dense, &[flat]);
@@ -180,7 +180,7 @@ fn rounded_network() -> Graph {
     let mut g = Graph::new("rounded");
     let x = g.add_input("x", Shape::image(8, 8, 3)).unwrap();
     let a = push(&mut g, "a", conv(6, 3, 1, Activation::Relu), &[x]);
-    let p = push(&mut g, "p", MaxPool { window: Window::square(2, 2) }, &[a]);
+    let p = push(&mut g, "p", MaxPool { window: Window::square(2, 2), fused: Activation::None }, &[a]);
     let window = Window::square(3, 1).padded(Pad::all(1));
     let dw = DepthwiseConv2d { multiplier: 1, window, bias: true, fused: Activation::None };
     let d = push(&mut g, "d", dw, &[p]);

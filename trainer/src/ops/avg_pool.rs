@@ -1,7 +1,7 @@
 //! Average pooling.
 
 use super::conv2d::{pad_hw, taps};
-use super::{Context, Data, OpError, Operator, one, windowed};
+use super::{Activation, Context, Data, OpError, Operator, one, windowed};
 use burn::tensor::Tensor;
 use dunlin::shape::{Shape, Window};
 use serde::{Deserialize, Serialize};
@@ -12,6 +12,9 @@ use serde::{Deserialize, Serialize};
 pub struct AvgPool {
     /// Window with its padding resolved; dilation is 1.
     pub window: Window,
+    /// Activation applied to the output.
+    #[serde(default)]
+    pub fused: Activation,
 }
 
 impl Operator for AvgPool {
@@ -39,7 +42,7 @@ impl Operator for AvgPool {
         let v = &self.window;
         let global = v.pad.is_none() && usize::from(v.kernel_h) == h && usize::from(v.kernel_w) == w;
         if global {
-            return vec![Data::Float(x.mean_dim(2).mean_dim(3))];
+            return vec![Data::Float(self.fused.apply(x.mean_dim(2).mean_dim(3)))];
         }
         let inside = Tensor::<4>::ones([1, 1, h, w], &x.device().inner());
         let unpadded = Window { pad: dunlin::shape::Pad::NONE, ..*v };
@@ -49,6 +52,6 @@ impl Operator for AvgPool {
                 .reduce(|a, b| a + b)
                 .expect("a window has at least one tap")
         };
-        vec![Data::Float(sum(x) / sum(inside))]
+        vec![Data::Float(self.fused.apply(sum(x) / sum(inside)))]
     }
 }

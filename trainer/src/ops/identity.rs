@@ -18,6 +18,10 @@ impl Operator for Identity {
         Ok(vec![one(inputs)?])
     }
 
+    fn any_type(&self) -> bool {
+        true
+    }
+
     fn forward(&self, _ctx: &mut Context<'_>, inputs: &[Data], _params: &[Tensor<4>]) -> Vec<Data> {
         vec![inputs[0].clone()]
     }

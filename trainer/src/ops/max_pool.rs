@@ -1,7 +1,7 @@
 //! Maximum pooling, with and without the positions of the maxima.
 
 use super::conv2d::pad_hw;
-use super::{Context, DType, Data, OpError, Operator, one, windowed};
+use super::{Activation, Context, DType, Data, OpError, Operator, one, windowed};
 use burn::tensor::{Int, Tensor, module, ops::MaxPoolOptions};
 use dunlin::shape::{Pad, Shape, Window};
 use serde::{Deserialize, Serialize};
@@ -11,6 +11,9 @@ use serde::{Deserialize, Serialize};
 pub struct MaxPool {
     /// Window with its padding resolved; dilation is 1.
     pub window: Window,
+    /// Activation applied to the output.
+    #[serde(default)]
+    pub fused: Activation,
 }
 
 /// [`MaxPool`] with a second output: the position of the maximum inside its window, `ky · kernel_w + kx`, u8,
@@ -47,7 +50,7 @@ impl Operator for MaxPool {
 
     fn forward(&self, _ctx: &mut Context<'_>, inputs: &[Data], _params: &[Tensor<4>]) -> Vec<Data> {
         let x = pad_hw(inputs[0].float(), self.window.pad, f32::NEG_INFINITY);
-        vec![Data::Float(module::max_pool2d(x, options(&self.window)))]
+        vec![Data::Float(self.fused.apply(module::max_pool2d(x, options(&self.window))))]
     }
 }
 

@@ -11,6 +11,7 @@ mod argmax;
 mod avg_pool;
 mod batch_norm;
 mod concat;
+mod constant;
 mod conv2d;
 mod dense;
 mod depthwise;
@@ -20,6 +21,7 @@ mod max_pool;
 mod max_unpool;
 mod mul;
 mod pad;
+mod requantize;
 mod reshape;
 mod resize;
 mod slice;
@@ -33,6 +35,7 @@ pub use argmax::ArgMax;
 pub use avg_pool::AvgPool;
 pub use batch_norm::BatchNorm;
 pub use concat::{Axis, Concat};
+pub use constant::Constant;
 pub use conv2d::Conv2d;
 pub use dense::Dense;
 pub use depthwise::DepthwiseConv2d;
@@ -42,6 +45,7 @@ pub use max_pool::{MaxPool, MaxPoolIndices};
 pub use max_unpool::MaxUnpool;
 pub use mul::Mul;
 pub use pad::PadOp;
+pub use requantize::Requantize;
 pub use reshape::Reshape;
 pub use resize::{Resize, ResizeMode};
 pub use slice::Slice;
@@ -159,6 +163,8 @@ impl Data {
 pub struct Context<'a> {
     /// Batch statistics and dropout are active.
     pub training: bool,
+    /// Samples that run at once.
+    pub batch: usize,
     /// Source of dropout masks.
     pub rng: &'a mut Pcg64,
     /// Set by batch normalisation while training: mean and variance of this batch, `[c]` each.
@@ -174,6 +180,8 @@ pub enum DType {
     Label,
     /// Positions inside a pooling window, u8, row-major.
     Index,
+    /// Integers that are not quantised reals, i32: indices of a gather, results of an arg max.
+    Int,
 }
 
 impl std::fmt::Display for DType {
@@ -182,6 +190,7 @@ impl std::fmt::Display for DType {
             DType::Float => "float",
             DType::Label => "label",
             DType::Index => "index",
+            DType::Int => "integer",
         })
     }
 }
@@ -212,9 +221,20 @@ pub trait Operator {
         vec![DType::Float; inputs]
     }
 
+    /// Whether the operator moves values of any element type: its inputs then share one, and its outputs have it.
+    fn any_type(&self) -> bool {
+        false
+    }
+
     /// Element types of the outputs.
     fn output_types(&self) -> Vec<DType> {
         vec![DType::Float]
+    }
+
+    /// Whether the result of one sample depends on another where several are stacked along N: an operator that
+    /// moves, joins or reduces N.
+    fn mixes_samples(&self, _inputs: &[Shape]) -> bool {
+        false
     }
 
     /// Computes the outputs. `params` are rank 4: `[c]` as `1,1,1,c`, `[o,i]` as `o,1,1,i`.
@@ -268,6 +288,8 @@ operators! {
     ArgMax(ArgMax),
     Identity(Identity),
     Dropout(Dropout),
+    Constant(Constant),
+    Requantize(Requantize),
 }
 
 impl Op {
@@ -279,6 +301,8 @@ impl Op {
             Op::TransposeConv2d(o) => Some(o.fused),
             Op::Dense(o) => Some(o.fused),
             Op::Add(o) => Some(o.fused),
+            Op::MaxPool(o) => Some(o.fused),
+            Op::AvgPool(o) => Some(o.fused),
             _ => None,
         }
     }
@@ -291,6 +315,8 @@ impl Op {
             Op::TransposeConv2d(o) => Some(&mut o.fused),
             Op::Dense(o) => Some(&mut o.fused),
             Op::Add(o) => Some(&mut o.fused),
+            Op::MaxPool(o) => Some(&mut o.fused),
+            Op::AvgPool(o) => Some(&mut o.fused),
             _ => None,
         }
     }

@@ -19,17 +19,28 @@ impl Operator for Reshape {
 
     fn infer(&self, inputs: &[Shape]) -> Result<Vec<Shape>, OpError> {
         let x = one(inputs)?;
-        if x.n != self.shape.n || x.checked_elements() != self.shape.checked_elements() {
+        if x.checked_elements() != self.shape.checked_elements() {
             return Err(OpError::Shape { what: "reshape", expected: self.shape, found: x });
         }
         Ok(vec![self.shape])
     }
 
-    fn forward(&self, _ctx: &mut Context<'_>, inputs: &[Data], _params: &[Tensor<4>]) -> Vec<Data> {
-        let x = inputs[0].float();
-        let n = x.dims()[1];
+    fn mixes_samples(&self, inputs: &[Shape]) -> bool {
+        inputs.iter().any(|x| x.n != self.shape.n)
+    }
+
+    fn any_type(&self) -> bool {
+        true
+    }
+
+    fn forward(&self, ctx: &mut Context<'_>, inputs: &[Data], _params: &[Tensor<4>]) -> Vec<Data> {
         let s = self.shape;
-        let nhwc = x.permute([1, 2, 3, 0]).reshape([n, s.h as usize, s.w as usize, s.c as usize]);
-        vec![Data::Float(nhwc.permute([3, 0, 1, 2]))]
+        let size = [s.n as usize * ctx.batch, s.h as usize, s.w as usize, s.c as usize];
+        vec![match &inputs[0] {
+            Data::Float(x) => {
+                Data::Float(x.clone().permute([1, 2, 3, 0]).reshape(size).permute([3, 0, 1, 2]))
+            }
+            Data::Int(x) => Data::Int(x.clone().permute([1, 2, 3, 0]).reshape(size).permute([3, 0, 1, 2])),
+        }]
     }
 }

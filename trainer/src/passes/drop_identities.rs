@@ -61,7 +61,7 @@ mod tests {
             ("pad", PadOp { pad: Pad::NONE }.into()),
             ("slice", Slice { begin: [0; 3], size: [4, 5, 3] }.into()),
             ("concat", Concat { axis: Axis::C }.into()),
-            ("pool", MaxPool { window: Window::square(1, 1) }.into()),
+            ("pool", MaxPool { window: Window::square(1, 1), fused: Activation::None }.into()),
         ];
         for (name, op) in idle {
             v = graph.push(name, op, &[v]).unwrap()[0];

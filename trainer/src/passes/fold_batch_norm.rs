@@ -109,7 +109,7 @@ mod tests {
 
     #[test]
     fn without_weights_before_it_becomes_a_depthwise_convolution() {
-        check(MaxPool { window: Window::square(2, 2) }.into(), 2);
+        check(MaxPool { window: Window::square(2, 2), fused: Activation::None }.into(), 2);
         let window = Window::square(3, 1);
         // The activation lies between the weights and the normalisation.
         check(Conv2d { out_channels: 5, window, bias: true, fused: Activation::Relu }.into(), 2);

@@ -68,7 +68,9 @@ mod tests {
         let a = graph.push("a.relu", relu.clone(), &[a]).unwrap()[0];
         let a =
             graph.push("a.clamp", Unary { function: UnaryFn::Clamp { lo: -1.0, hi: 0.5 } }, &[a]).unwrap()[0];
-        let p = graph.push("pool", MaxPool { window: Window::square(3, 1) }, &[a]).unwrap()[0];
+        let p = graph
+            .push("pool", MaxPool { window: Window::square(3, 1), fused: Activation::None }, &[a])
+            .unwrap()[0];
         let p = graph.push("pool.relu", relu.clone(), &[p]).unwrap()[0];
         let s = graph.push("shared", conv(4), &[x]).unwrap()[0];
         let r = graph.push("shared.relu", relu, &[s]).unwrap()[0];
@@ -77,10 +79,10 @@ mod tests {
         }
         let before = filled(graph, 1);
         let mut after = before.clone();
-        assert_eq!(fuse_activations(&mut after), 2);
+        assert_eq!(fuse_activations(&mut after), 3);
         after.validate().unwrap();
         assert_eq!(after.nodes[0].op.fused(), Some(Activation::Clamp { lo: 0.0, hi: 0.5 }));
-        assert_eq!(after.nodes.len(), 5);
+        assert_eq!(after.nodes.len(), 4);
         assert_same_function(&before, &after);
     }
 }

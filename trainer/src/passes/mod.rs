@@ -85,7 +85,7 @@ fn ensure_bias(graph: &mut Graph, node: NodeId, channels: usize) -> Option<Param
 }
 
 fn add_param(graph: &mut Graph, name: String, dims: Vec<usize>, data: Vec<f32>) -> ParamId {
-    graph.params.push(Param { name, dims, init: Init::Zeros, data, trainable: true });
+    graph.params.push(Param { name, dims, init: Init::Zeros, data, trainable: true, pin: None });
     ParamId(graph.params.len() - 1)
 }
 

@@ -62,11 +62,20 @@ pub fn compare(
     for (value, data) in want.iter().zip(run.values) {
         let (Some(id), Data::Float(tensor)) = (plan.graph().tensor_of(*value), data) else { continue };
         let info = &plan.graph().tensors[usize::from(id)];
-        let (Place::Arena(offset), DType::I8) = (plan.place(id), info.dtype) else { continue };
+        let Place::Arena(offset) = plan.place(id) else { continue };
         let bytes = &runner.arena()[offset as usize..][..info.bytes() as usize];
+        let real: Vec<f64> = match info.dtype {
+            DType::I8 => bytes.iter().map(|&q| f64::from(info.quant.dequantize(q as i8))).collect(),
+            DType::I16 => {
+                let step =
+                    |b: &[u8]| f64::from(info.quant.scale) * f64::from(i16::from_le_bytes([b[0], b[1]]));
+                bytes.chunks_exact(2).map(step).collect()
+            }
+            _ => continue,
+        };
         let (mut signal, mut noise, mut largest) = (0.0f64, 0.0f64, 0.0f64);
-        for (&q, x) in bytes.iter().zip(floats(tensor)) {
-            let difference = f64::from(x) - f64::from(info.quant.dequantize(q as i8));
+        for (q, x) in real.iter().zip(floats(tensor)) {
+            let difference = f64::from(x) - q;
             signal += f64::from(x) * f64::from(x);
             noise += difference * difference;
             largest = largest.max(difference.abs());

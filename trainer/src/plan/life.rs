@@ -23,7 +23,7 @@ impl Buffer {
     }
 }
 
-/// First and last time of each tensor; `None` for persistent ones and those that no node touches.
+/// First and last time of each tensor; `None` for persistent and constant ones and those that no node touches.
 pub(super) fn lives(graph: &QGraph) -> Vec<Option<(usize, usize)>> {
     let mut lives: Vec<Option<(usize, usize)>> = vec![None; graph.tensors.len()];
     let mut touch = |t: u16, time: usize| {
@@ -36,7 +36,7 @@ pub(super) fn lives(graph: &QGraph) -> Vec<Option<(usize, usize)>> {
     }
     graph.outputs.iter().for_each(|&t| touch(t, graph.nodes.len() + 1));
     for (life, tensor) in lives.iter_mut().zip(&graph.tensors) {
-        if tensor.persistent {
+        if tensor.persistent || tensor.constant.is_some() {
             *life = None;
         }
     }

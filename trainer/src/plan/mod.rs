@@ -88,6 +88,11 @@ impl Plan {
                 regions[node] = Scratch { offset, len: buffer.bytes };
             }
         }
+        for (tensor, place) in graph.tensors.iter().zip(&mut places) {
+            if let Some(blob) = tensor.constant {
+                *place = Place::Data(blob.0);
+            }
+        }
         let mut state = 0u32;
         for (tensor, place) in graph.tensors.iter().zip(&mut places).filter(|(t, _)| t.persistent) {
             *place = Place::State(state);

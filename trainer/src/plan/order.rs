@@ -39,7 +39,11 @@ struct Partial {
 
 fn search(graph: &QGraph, scratch: &[u32]) -> Vec<usize> {
     let count = graph.nodes.len();
-    let bytes = |t: u16| u64::from(graph.tensors[usize::from(t)].bytes());
+    // Constants take no memory of the arena.
+    let bytes = |t: u16| {
+        let tensor = &graph.tensors[usize::from(t)];
+        if tensor.constant.is_some() { 0 } else { u64::from(tensor.bytes()) }
+    };
     let mut reads = vec![0; graph.tensors.len()];
     let read = graph.nodes.iter().flat_map(|n| &n.inputs).chain(&graph.outputs);
     read.for_each(|&t| reads[usize::from(t)] += 1);

@@ -67,7 +67,9 @@ fn shares(op: &Op) -> bool {
         | Op::Softmax(_)
         | Op::BatchNorm(_)
         | Op::Unary(_)
-        | Op::ArgMax(_) => false,
+        | Op::ArgMax(_)
+        | Op::Constant(_)
+        | Op::Requantize(_) => false,
     }
 }
 
@@ -79,8 +81,11 @@ impl QuantPoints {
     pub fn new(graph: &Graph) -> Self {
         let mut sets = Sets::new(graph.values.len());
         let mut source = vec![false; graph.values.len()];
-        for v in &graph.inputs {
+        for v in graph.inputs.iter().chain(graph.states.iter().map(|s| &s.read)) {
             source[v.0] = true;
+        }
+        for (i, pin) in graph.values.iter().enumerate().filter_map(|(i, v)| Some((i, v.pin?))) {
+            sets.fixed[i] = Some(pin.quant);
         }
         for node in &graph.nodes {
             let y = node.outputs[0];
@@ -90,16 +95,23 @@ impl QuantPoints {
             if !shares(&node.op) {
                 source[y.0] = true;
                 let root = sets.find(y.0);
-                sets.fixed[root] = dictated(&node.op);
+                sets.fixed[root] = sets.fixed[root].or(dictated(&node.op));
                 continue;
             }
             for x in joined(graph, node, &mut sets) {
                 sets.join(x.0, y.0);
             }
         }
+        // What a persistent tensor is given must have its scale.
+        for state in &graph.states {
+            if sets.fixed(state.read) == sets.fixed(state.write) || graph.value(state.write).pin.is_none() {
+                sets.join(state.read.0, state.write.0);
+            }
+        }
         let mut points = Self { groups: Vec::new(), of: vec![None; graph.values.len()], source };
         let mut index = vec![None; graph.values.len()];
-        let written = graph.inputs.iter().chain(graph.nodes.iter().flat_map(|n| &n.outputs));
+        let given = graph.inputs.iter().chain(graph.states.iter().map(|s| &s.read));
+        let written = given.chain(graph.nodes.iter().flat_map(|n| &n.outputs));
         for &v in written.filter(|v| graph.value(**v).dtype == DType::Float) {
             let root = sets.find(v.0);
             let group = *index[root].get_or_insert_with(|| {
@@ -130,15 +142,16 @@ impl QuantPoints {
 fn joined(graph: &Graph, node: &Node, sets: &mut Sets) -> Vec<ValueId> {
     let floats: Vec<ValueId> =
         node.inputs.iter().copied().filter(|v| graph.value(*v).dtype == DType::Float).collect();
-    let mut fixed = |v: &ValueId| {
-        let root = sets.find(v.0);
-        sets.fixed[root]
-    };
-    let first = fixed(&floats[0]);
-    if floats.iter().all(|v| fixed(v) == first) {
+    let first = sets.fixed(floats[0]);
+    let own = node.outputs[0];
+    if graph.value(own).pin.is_some() {
+        let target = sets.fixed(own);
+        return floats.into_iter().filter(|v| sets.fixed(*v).is_none() || sets.fixed(*v) == target).collect();
+    }
+    if floats.iter().all(|v| sets.fixed(*v) == first) {
         return floats;
     }
-    floats.into_iter().filter(|v| fixed(v).is_none()).collect()
+    floats.into_iter().filter(|v| sets.fixed(*v).is_none()).collect()
 }
 
 /// Disjoint sets of values.
@@ -158,6 +171,12 @@ impl Sets {
             v = self.parent[v];
         }
         v
+    }
+
+    /// Scale and zero point that the set of a value has already.
+    fn fixed(&mut self, v: ValueId) -> Option<QParams> {
+        let root = self.find(v.0);
+        self.fixed[root]
     }
 
     fn join(&mut self, a: usize, b: usize) {

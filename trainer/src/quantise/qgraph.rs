@@ -1,7 +1,7 @@
 //! [`QGraph`]: an integer program before memory is planned.
 
 use crate::graph::ValueId;
-use dunlin::format::{DType, DataSection, OwnedMetadata, Place, Tensor};
+use dunlin::format::{Blob, DType, DataSection, OwnedMetadata, Place, Tensor};
 use dunlin::ops::Op;
 use dunlin::quant::QParams;
 use dunlin::shape::Shape;
@@ -21,6 +21,8 @@ pub struct QTensor {
     pub rows: Option<u8>,
     /// Keeps its value from run to run.
     pub persistent: bool,
+    /// Where its bytes are in the data section, where it never changes.
+    pub constant: Option<Blob>,
     /// The float value that it stands for.
     pub value: Option<ValueId>,
 }

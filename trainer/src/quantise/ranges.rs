@@ -82,12 +82,15 @@ impl Ranges {
         self.points.group(value).and_then(|g| self.groups[g])
     }
 
-    /// Scale and zero point of a value.
+    /// Scale and zero point of a value: those it was imported with, else those of its range.
     ///
     /// # Errors
     /// The value is not quantised, or its range is unknown or not finite.
     pub fn qparams(&self, graph: &Graph, value: ValueId) -> Result<QParams, QuantiseError> {
         let error = |found: String| QuantiseError::Range { value: graph.value(value).name.clone(), found };
+        if let Some(pin) = graph.value(value).pin {
+            return Ok(pin.quant);
+        }
         let group = self.points.group(value).ok_or_else(|| error("a value that is not real".into()))?;
         if let Some(fixed) = self.points.groups[group].fixed {
             return Ok(fixed);

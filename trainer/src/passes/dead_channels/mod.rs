@@ -38,9 +38,13 @@ fn removable(graph: &Graph, known: &PerChannel<Option<f32>>) -> PerChannel<bool>
     let mut free: PerChannel<bool> = graph
         .values
         .iter()
-        .map(|v| vec![v.dtype != DType::Label && v.shape.c > 1; v.shape.c as usize])
+        .map(|v| {
+            let real = matches!(v.dtype, DType::Float | DType::Index);
+            vec![real && v.shape.c > 1; v.shape.c as usize]
+        })
         .collect();
-    for v in graph.inputs.iter().chain(&graph.outputs) {
+    let states = graph.states.iter().flat_map(|s| [&s.read, &s.write]);
+    for v in graph.inputs.iter().chain(&graph.outputs).chain(states) {
         free[v.0].fill(false);
     }
     loop {
@@ -114,8 +118,7 @@ fn constrain(
         _ => {
             let all: Vec<ValueId> = node.inputs.iter().chain(&node.outputs).copied().collect();
             let c = graph.shape(all[0]).c;
-            let channelwise = !matches!(node.op, Op::Softmax(_) | Op::ArgMax(_) | Op::BatchNorm(_))
-                && all.iter().all(|v| graph.shape(*v).c == c);
+            let channelwise = per_channel(&node.op) && all.iter().all(|v| graph.shape(*v).c == c);
             if channelwise {
                 for i in 0..c as usize {
                     tie(free, &all.iter().map(|&v| (v, i)).collect::<Vec<_>>());
@@ -125,6 +128,26 @@ fn constrain(
             }
         }
     }
+}
+
+/// Whether channel `i` of every output depends on nothing but channel `i` of the inputs.
+fn per_channel(op: &Op) -> bool {
+    matches!(
+        op,
+        Op::Add(_)
+            | Op::Mul(_)
+            | Op::Unary(_)
+            | Op::MaxPool(_)
+            | Op::MaxPoolIndices(_)
+            | Op::MaxUnpool(_)
+            | Op::AvgPool(_)
+            | Op::Resize(_)
+            | Op::Identity(_)
+            | Op::Dropout(_)
+            | Op::Pad(_)
+            | Op::Concat(_)
+            | Op::Reshape(_)
+    )
 }
 
 /// These channels go together or not at all.

@@ -10,7 +10,8 @@ pub(super) fn remove(graph: &mut Graph, known: &PerChannel<Option<f32>>, removab
     let kept: PerChannel<usize> =
         removable.iter().map(|r| (0..r.len()).filter(|&i| !r[i]).collect()).collect();
     for n in 0..graph.nodes.len() {
-        let (x, y) = (graph.nodes[n].inputs[0].0, graph.nodes[n].outputs[0].0);
+        let Some(x) = graph.nodes[n].inputs.first().map(|v| v.0) else { continue };
+        let y = graph.nodes[n].outputs[0].0;
         if matches!(graph.nodes[n].op, Op::Conv2d(_) | Op::TransposeConv2d(_) | Op::Dense(_)) {
             fold_constants(graph, n, known, removable);
             keep_weights(graph, n, removable[x].len(), &kept[x], &kept[y]);

@@ -5,13 +5,14 @@
 
 mod elementwise;
 mod movement;
+mod state;
 mod table;
 mod weighted;
 
 use super::points::UNIT_OUTPUT;
 use super::qgraph::{QGraph, QNode, QTensor};
 use super::{QuantiseError, Ranges, params};
-use crate::graph::{Graph, Node, NodeId, ValueId};
+use crate::graph::{Graph, Node, NodeId, Scheme, ValueId};
 use crate::ops::{self, Op, ResizeMode};
 use dunlin::format::{DType, OwnedMetadata, Scaling};
 use dunlin::ops as int8;
@@ -52,9 +53,14 @@ pub fn lower(graph: &Graph, ranges: &Ranges, options: LowerOptions) -> Result<QG
         let id = lowering.tensor(input)?;
         lowering.program.inputs.push(id);
     }
+    for state in &graph.states {
+        let id = lowering.tensor(state.read)?;
+        lowering.program.tensors[usize::from(id)].persistent = true;
+    }
     for (index, node) in graph.nodes.iter().enumerate() {
         lowering.node(NodeId(index), node)?;
     }
+    lowering.states()?;
     for &output in &graph.outputs {
         let id = lowering.tensor(output)?;
         lowering.program.outputs.push(id);
@@ -110,10 +116,10 @@ impl Lowering<'_> {
             Op::Mul(_) => self.mul(node),
             Op::Unary(o) => self.unary(node, o.function),
             Op::Softmax(o) => self.softmax(node, o.beta),
-            Op::MaxPool(o) => self.max_pool(node, o.window),
+            Op::MaxPool(o) => self.max_pool(node, o),
             Op::MaxPoolIndices(o) => self.max_pool_indices(node, o.window),
             Op::MaxUnpool(o) => self.max_unpool(node, o),
-            Op::AvgPool(o) => self.average_pool(node, o.window),
+            Op::AvgPool(o) => self.average_pool(node, o),
             Op::Concat(o) => self.concat(node, o.axis),
             Op::Pad(o) => self.pad(node, o.pad),
             Op::Slice(o) => self.slice(node, o),
@@ -125,6 +131,8 @@ impl Lowering<'_> {
                 ResizeMode::Bilinear => self.resize_bilinear(id, node, o),
             },
             Op::ArgMax(_) => self.argmax(node),
+            Op::Constant(_) => self.constant(node),
+            Op::Requantize(_) => self.requantize(node),
             Op::BatchNorm(_) => Err(unsupported(node, "run the passes first, which fold it")),
         }
     }
@@ -135,9 +143,11 @@ impl Lowering<'_> {
             return Ok(id);
         }
         let v = self.graph.value(value);
-        let (dtype, quant) = match v.dtype {
-            ops::DType::Float => (DType::I8, self.ranges.qparams(self.graph, value)?),
-            ops::DType::Label | ops::DType::Index => (DType::U8, QParams::UNIT),
+        let (dtype, quant) = match (v.pin, v.dtype) {
+            (Some(pin), _) => (pin.dtype, pin.quant),
+            (None, ops::DType::Float) => (DType::I8, self.ranges.qparams(self.graph, value)?),
+            (None, ops::DType::Label | ops::DType::Index) => (DType::U8, QParams::UNIT),
+            (None, ops::DType::Int) => (DType::I32, QParams::UNIT),
         };
         let id = self.add_tensor(QTensor {
             name: v.name.clone(),
@@ -146,6 +156,7 @@ impl Lowering<'_> {
             quant,
             rows: v.rows.map(|d| d.0 as u8),
             persistent: false,
+            constant: None,
             value: Some(value),
         });
         self.tensors[value.0] = Some(id);
@@ -160,6 +171,11 @@ impl Lowering<'_> {
     /// Scale and zero point of a float value.
     fn quant(&self, value: ValueId) -> Result<QParams, QuantiseError> {
         self.ranges.qparams(self.graph, value)
+    }
+
+    /// Rules that a value follows where the schemes of TensorFlow Lite differ.
+    fn scheme(&self, value: ValueId) -> Scheme {
+        self.graph.value(value).pin.map_or(Scheme::Int8, |pin| pin.scheme)
     }
 
     fn push(&mut self, name: &str, op: int8::Op, inputs: Vec<u16>, outputs: Vec<u16>) {

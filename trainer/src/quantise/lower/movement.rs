@@ -1,17 +1,18 @@
 //! Operators that move values or combine them within one scale: pools, concatenation, padding, resizes.
 
 use super::{Lowering, QTensor, unsupported};
-use crate::graph::{Node, NodeId};
-use crate::ops::{Axis, MaxUnpool, Resize, Slice};
-use crate::quantise::QuantiseError;
+use crate::graph::{Node, NodeId, Scheme};
+use crate::ops::{AvgPool, Axis, MaxPool, MaxUnpool, Resize, Slice};
+use crate::quantise::{QuantiseError, params};
 use dunlin::format::DType;
 use dunlin::ops as int8;
-use dunlin::quant::{Clamp, QParams};
+use dunlin::quant::QParams;
 use dunlin::shape::{Pad, Window};
 
 impl Lowering<'_> {
-    pub(super) fn max_pool(&mut self, node: &Node, window: Window) -> Result<(), QuantiseError> {
-        self.shared(node, int8::Op::MaxPool2d(int8::MaxPool2d { window, clamp: Clamp::FULL }))
+    pub(super) fn max_pool(&mut self, node: &Node, o: &MaxPool) -> Result<(), QuantiseError> {
+        let clamp = params::clamp(o.fused, self.quant(node.outputs[0])?);
+        self.shared(node, int8::Op::MaxPool2d(int8::MaxPool2d { window: o.window, clamp }))
     }
 
     pub(super) fn max_pool_indices(&mut self, node: &Node, window: Window) -> Result<(), QuantiseError> {
@@ -23,9 +24,13 @@ impl Lowering<'_> {
         self.shared(node, int8::Op::MaxUnpool2d(op))
     }
 
-    pub(super) fn average_pool(&mut self, node: &Node, window: Window) -> Result<(), QuantiseError> {
-        let rounding = int8::AverageRounding::HalfAwayFromZero;
-        let op = int8::AveragePool2d { window, clamp: Clamp::FULL, rounding };
+    pub(super) fn average_pool(&mut self, node: &Node, o: &AvgPool) -> Result<(), QuantiseError> {
+        let rounding = match self.scheme(node.outputs[0]) {
+            Scheme::Int8 => int8::AverageRounding::HalfAwayFromZero,
+            Scheme::Uint8 => int8::AverageRounding::UnsignedHalfUp,
+        };
+        let clamp = params::clamp(o.fused, self.quant(node.outputs[0])?);
+        let op = int8::AveragePool2d { window: o.window, clamp, rounding };
         self.shared(node, int8::Op::AveragePool2d(op))
     }
 
@@ -80,6 +85,7 @@ impl Lowering<'_> {
             quant: QParams::UNIT,
             rows: None,
             persistent: false,
+            constant: None,
             value: None,
         });
         self.push(&name, int8::Op::ArgMax(int8::ArgMax {}), vec![scores], vec![small]);

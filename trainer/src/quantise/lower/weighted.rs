@@ -1,11 +1,13 @@
 //! Convolutions and dense layers: int8 weights per channel, 32-bit biases, multipliers.
 
+use super::state::{as_int8, as_int32, product_of_scales};
 use super::{Lowering, factor, params, unsupported};
-use crate::graph::{Node, NodeId};
-use crate::ops::{Activation, Conv2d, Dense, DepthwiseConv2d, TransposeConv2d};
+use crate::graph::{Node, NodeId, PinnedParam, Scheme};
+use crate::ops::{Activation, Conv2d, Dense, DepthwiseConv2d, Op, TransposeConv2d};
 use crate::quantise::QuantiseError;
 use dunlin::ops as int8;
 use dunlin::ops::Filter;
+use dunlin::quant::Clamp;
 
 impl Lowering<'_> {
     pub(super) fn conv(&mut self, id: NodeId, node: &Node, o: &Conv2d) -> Result<(), QuantiseError> {
@@ -69,6 +71,9 @@ impl Lowering<'_> {
             params::channel_last(&node.op).ok_or_else(|| unsupported(node, "it has no weights"))?;
         let channels = self.graph.shape(node.outputs[0]).c as usize;
         let (input, output) = (self.quant(node.inputs[0])?, self.quant(node.outputs[0])?);
+        if let Some(pin) = &self.graph.param(node.params[0]).pin {
+            return self.pinned_filter(node, pin, params::clamp(fused, output));
+        }
         let weights = &self.graph.param(node.params[0]).data;
         let biases = node.params.get(1).map(|b| self.graph.param(*b).data.as_slice());
         let scales = params::weight_scales(weights, biases, channels, channel_last, input.scale, taps);
@@ -101,5 +106,60 @@ impl Lowering<'_> {
             weight_zero: 0,
             clamp: params::clamp(fused, output),
         })
+    }
+
+    /// The parameters of a node as its file gives them.
+    fn pinned_filter(
+        &mut self,
+        node: &Node,
+        pin: &PinnedParam,
+        clamp: Clamp,
+    ) -> Result<Filter, QuantiseError> {
+        let channels = self.graph.shape(node.outputs[0]).c as usize;
+        let (weight_zero, scales) = (pin.zero_point, &pin.scales);
+        if scales.len() != 1 && scales.len() != channels {
+            let found = scales.len();
+            return Err(unsupported(node, format!("{found} weight scales for {channels} output channels")));
+        }
+        let weight_zero = i8::try_from(weight_zero)
+            .map_err(|_| unsupported(node, format!("weight zero point {weight_zero} is not int8")))?;
+        let weights = as_int8(node, &self.graph.param(node.params[0]).name, &pin.ints)?;
+        let bias = match node.params.get(1).map(|id| self.graph.param(*id)) {
+            None => vec![0; channels],
+            Some(param) => match &param.pin {
+                Some(pin) => as_int32(node, &param.name, &pin.ints)?,
+                None => return Err(unsupported(node, "its weights are quantised, its bias is not")),
+            },
+        };
+        let (multiplier, shift) = self.pinned_factors(node, scales, channels)?;
+        let data = &mut self.program.data;
+        Ok(Filter {
+            weights: data.push(&weights),
+            bias: data.push(&bias),
+            multiplier: data.push(&multiplier),
+            shift: data.push(&shift),
+            weight_zero,
+            clamp,
+        })
+    }
+
+    /// Multiplier and shift of each output channel for weights with these scales (one, or one per channel).
+    pub(super) fn pinned_factors(
+        &self,
+        node: &Node,
+        scales: &[f32],
+        channels: usize,
+    ) -> Result<(Vec<i32>, Vec<i8>), QuantiseError> {
+        let (input, output) = (self.quant(node.inputs[0])?.scale, self.quant(node.outputs[0])?.scale);
+        let in_f32 = self.scheme(node.outputs[0]) == Scheme::Uint8
+            || matches!(node.op, Op::Dense(_)) && scales.len() == 1;
+        let mut factors = (Vec::with_capacity(channels), Vec::with_capacity(channels));
+        for c in 0..channels {
+            let scale = scales.get(c).or(scales.first()).copied().unwrap_or(1.0);
+            let requant = factor(node, c, product_of_scales(input, scale, output, in_f32))?;
+            factors.0.push(requant.multiplier);
+            factors.1.push(requant.shift);
+        }
+        Ok(factors)
     }
 }

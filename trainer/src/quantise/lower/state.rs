@@ -1,0 +1,119 @@
+//! Constants, changes of type, and persistent tensors.
+
+use super::{Lowering, factor, unsupported};
+use crate::graph::{Node, State};
+use crate::quantise::QuantiseError;
+use dunlin::format::{Blob, DType};
+use dunlin::ops as int8;
+
+impl Lowering<'_> {
+    /// A tensor in the data section.
+    pub(super) fn constant(&mut self, node: &Node) -> Result<(), QuantiseError> {
+        let id = usize::from(self.tensor(node.outputs[0])?);
+        let param = self.graph.param(node.params[0]);
+        let (dtype, quant) = (self.program.tensors[id].dtype, self.program.tensors[id].quant);
+        if param.data.iter().any(|v| !v.is_finite()) {
+            return Err(QuantiseError::NotFinite { node: node.name.clone(), param: param.name.clone() });
+        }
+        let ints = |lo: f32, hi: f32| -> Vec<i64> {
+            match &param.pin {
+                Some(pin) => pin.ints.clone(),
+                None => {
+                    let steps = |v: &f32| (v / quant.scale).round() + f32::from(quant.zero_point);
+                    param.data.iter().map(|v| steps(v).clamp(lo, hi) as i64).collect()
+                }
+            }
+        };
+        let data = &mut self.program.data;
+        let blob: Blob = match dtype {
+            DType::I8 => data.push(&ints(-128.0, 127.0).iter().map(|&v| v as i8).collect::<Vec<_>>()),
+            DType::U8 => data.push(&ints(0.0, 255.0).iter().map(|&v| v as u8).collect::<Vec<_>>()),
+            DType::I16 => data.push(&ints(-32768.0, 32767.0).iter().map(|&v| v as i16).collect::<Vec<_>>()),
+            DType::I32 => data
+                .push(&ints(i32::MIN as f32, i32::MAX as f32).iter().map(|&v| v as i32).collect::<Vec<_>>()),
+            DType::F32 => data.push(&param.data),
+        };
+        self.program.tensors[id].constant = Some(blob);
+        Ok(())
+    }
+
+    /// A change of type or scale by the operator that the two types need.
+    pub(super) fn requantize(&mut self, node: &Node) -> Result<(), QuantiseError> {
+        let (from, to) = (self.tensor(node.inputs[0])?, self.tensor(node.outputs[0])?);
+        let tensor = |id: u16| &self.program.tensors[usize::from(id)];
+        let (a, b) = (tensor(from), tensor(to));
+        let op = match (a.dtype, b.dtype) {
+            (a_type, b_type) if a_type == b_type && a.quant == b.quant => int8::Op::Reshape(int8::Reshape {}),
+            (DType::I8, DType::I8) => {
+                let scale = factor(node, 0, f64::from(a.quant.scale) / f64::from(b.quant.scale))?;
+                int8::Op::Requantize(int8::Requantize { scale })
+            }
+            (DType::F32, DType::I8) => int8::Op::Quantize(int8::Quantize {}),
+            (DType::I8, DType::F32) => int8::Op::Dequantize(int8::Dequantize {}),
+            (a, b) => return Err(unsupported(node, format!("there is no conversion from {a:?} to {b:?}"))),
+        };
+        self.push(&node.name, op, vec![from], vec![to]);
+        Ok(())
+    }
+
+    /// Gives every persistent tensor its content for the next run, after all nodes have read the old one.
+    pub(super) fn states(&mut self) -> Result<(), QuantiseError> {
+        let graph = self.graph;
+        let mut pending = Vec::new();
+        for state in &graph.states {
+            // An operator that updates its state in place has written it already.
+            if state.read != state.write && self.tensor(state.read)? != self.tensor(state.write)? {
+                pending.push(*state);
+            }
+        }
+        while !pending.is_empty() {
+            // A state that another one still takes its content from is overwritten later.
+            let reads = |s: &State| pending.iter().any(|other| other.write == s.read);
+            let Some(at) = pending.iter().position(|s| !reads(s)) else {
+                return Err(QuantiseError::Unsupported {
+                    node: graph.value(pending[0].read).name.clone(),
+                    op: "state",
+                    reason:
+                        "persistent tensors exchange their contents in a ring; copy one through an operator"
+                            .into(),
+                });
+            };
+            let state = pending.remove(at);
+            let (from, to) = (self.tensor(state.write)?, self.tensor(state.read)?);
+            let name = format!("{}.next", graph.value(state.read).name);
+            let (a, b) = (&self.program.tensors[usize::from(from)], &self.program.tensors[usize::from(to)]);
+            if a.dtype != b.dtype || a.quant != b.quant {
+                return Err(QuantiseError::Unsupported {
+                    node: name,
+                    op: "state",
+                    reason: "a persistent tensor and what is assigned to it have different scales".into(),
+                });
+            }
+            self.push(&name, int8::Op::Reshape(int8::Reshape {}), vec![from], vec![to]);
+        }
+        Ok(())
+    }
+}
+
+/// Integers of a pinned parameter as int8, or the reason why they are none.
+pub(super) fn as_int8(node: &Node, name: &str, ints: &[i64]) -> Result<Vec<i8>, QuantiseError> {
+    let narrow = |&v: &i64| {
+        i8::try_from(v).map_err(|_| unsupported(node, format!("{name}: weight {v} is not an int8 value")))
+    };
+    ints.iter().map(narrow).collect()
+}
+
+/// Integers of a pinned bias as int32, or the reason why they are none.
+pub(super) fn as_int32(node: &Node, name: &str, ints: &[i64]) -> Result<Vec<i32>, QuantiseError> {
+    let narrow = |&v: &i64| {
+        i32::try_from(v).map_err(|_| unsupported(node, format!("{name}: bias {v} is not an int32 value")))
+    };
+    ints.iter().map(narrow).collect()
+}
+
+/// Factor of one output channel of a pinned layer, as the reference computes it: in f64, but for fully connected
+/// layers with one scale and for the uint8 scheme, which multiply input and weight scale in f32.
+pub(super) fn product_of_scales(input: f32, weight: f32, output: f32, in_f32: bool) -> f64 {
+    let product = if in_f32 { f64::from(input * weight) } else { f64::from(input) * f64::from(weight) };
+    product / f64::from(output)
+}
