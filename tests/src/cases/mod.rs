@@ -240,6 +240,7 @@ generators! {
     ArgExtreme => reduce::arg_extreme,
     LogSoftmax => norm::log_softmax,
     L2Normalize => norm::l2_normalize,
+    SoftmaxTo16 => softmax16::from_int8,
 }
 
 impl Kind {

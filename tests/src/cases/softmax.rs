@@ -22,7 +22,7 @@ pub(super) fn draft(draw: &mut Draw<'_>) -> Draft {
     let mut data = DataSection::new();
     let op = Op::Softmax(Softmax { exp: data.push(&table) });
     let output = Operand::int8(shape, QParams { scale: 1.0 / 256.0, zero_point: -128 });
-    Draft::unary(op, Operand::int8(shape, input), output, move |x| oracle::softmax(&x, scale, beta))
+    Draft::unary(op, Operand::int8(shape, input), output, move |x| oracle::softmax(&x, scale, beta, 8))
         .with_data(data)
         .by_rows()
         .feature(Feature::ManyChannels, channels > 256)

@@ -1,11 +1,13 @@
-//! Softmax of 16-bit values.
+//! Softmax with 16-bit results.
 
-use super::{Draft, Feature, Operand};
+use super::{Draft, Feature, Operand, quant};
 use crate::draw::Draw;
 use crate::oracle::{self, Factor};
+use dunlin::fixed::softmax_table;
 use dunlin::fixed16::{softmax_scale, softmax_tables};
 use dunlin::format::DataSection;
-use dunlin::ops::{Op, Softmax16};
+use dunlin::ops::{Op, Softmax16, SoftmaxTo16};
+use dunlin::quant::QParams;
 use dunlin::shape::Shape;
 
 pub(super) fn draft(draw: &mut Draw<'_>) -> Draft {
@@ -28,4 +30,21 @@ pub(super) fn draft(draw: &mut Draw<'_>) -> Draft {
     .with_data(data)
     .by_rows()
     .feature(Feature::ManyChannels, channels > 256)
+}
+
+pub(super) fn from_int8(draw: &mut Draw<'_>) -> Draft {
+    let (n, h) = if draw.chance(30) { (2, 2) } else { (1, 1) };
+    let shape = Shape::new(n, h, draw.size(1, 4), draw.size(1, 40));
+    let scale: f32 = draw.pick(&[0.05, 0.2, 1.0 / 256.0, 1.0, 4.0, 31.0, 1e-6]);
+    let input = QParams { scale, ..quant(draw) };
+    let beta = draw.pick(&[1.0, 1.0, 0.5, 3.0]);
+    let scale = f64::from(scale);
+    let table = softmax_table(scale, beta).expect("the scales above are positive");
+    let mut data = DataSection::new();
+    let op = Op::SoftmaxTo16(SoftmaxTo16 { exp: data.push(&table) });
+    let unit = QParams { scale: 1.0 / 65536.0, zero_point: i16::MIN };
+    let output = Operand { quant: unit, ..Operand::int16(shape, 1.0) };
+    Draft::unary(op, Operand::int8(shape, input), output, move |x| oracle::softmax(&x, scale, beta, 16))
+        .with_data(data)
+        .by_rows()
 }

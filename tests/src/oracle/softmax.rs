@@ -86,11 +86,13 @@ pub(super) fn preprocess(scale: f64, beta: f64) -> Option<(i64, u32, i64)> {
     Some((multiplier, shift, radius as i64))
 }
 
-/// Softmax over channels of an int8 tensor; output scale 1/256, zero point -128.
+/// Softmax over channels of an int8 tensor; the output has `bits` bits, its scale is one over their number of
+/// values and its zero point the lowest.
 ///
 /// # Panics
 /// The scale is so small that the reference is not defined.
-pub fn softmax(x: &Grid, scale: f64, beta: f64) -> Grid {
+pub fn softmax(x: &Grid, scale: f64, beta: f64, bits: i64) -> Grid {
+    let half = 1 << (bits - 1);
     let (multiplier, shift, radius) = preprocess(scale, beta).expect("the reference asserts a larger scale");
     let exponential = |difference: i64| match difference >= -radius {
         true => exp(high_mul(difference << shift, multiplier)),
@@ -108,7 +110,7 @@ pub fn softmax(x: &Grid, scale: f64, beta: f64) -> Grid {
         let reciprocal = one_over_one_plus((sum << (31 - highest)) - (1 << 31));
         exponentials.into_iter().map(move |e| {
             let product = high_mul(reciprocal, e);
-            (divide(product, (bits_over_one + 31 - 8) as u32) - 128).clamp(-128, 127)
+            (divide(product, (bits_over_one + 31 - bits) as u32) - half).clamp(-half, half - 1)
         })
     });
     Grid { size: x.size, data: data.collect() }

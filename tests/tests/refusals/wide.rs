@@ -87,6 +87,9 @@ fn types_scales_and_ranges() {
     assert_eq!(operator_fault(pool(one, backwards), &[image], image, none()), NodeFault::Attribute);
     let other = Tensor { quant: UNIT, ..image };
     assert_eq!(operator_fault(pool(one, Clamp16::FULL), &[image], other, none()), NodeFault::Quantisation(0));
+    let off = Tensor { quant: QParams { zero_point: i16::MIN, ..rows.quant }, ..rows };
+    assert_eq!(operator_fault(plain, &[off], rows, none()), NodeFault::Quantisation(0));
+    assert_eq!(operator_fault(plain, &[rows], off, none()), NodeFault::Quantisation(1));
     let mut data = none();
     let filter = WideFilter {
         weights: data.push(&[1i8]),
@@ -119,6 +122,10 @@ fn tables() {
     );
     let tanh = Op::Tanh16(Tanh16 { multiplier: 3, shift: 0, table: Blob(16) });
     assert_eq!(operator_fault(tanh, &[rows], unit, short(256)), NodeFault::Constant { offset: 16, len: 512 });
+    let mut data = DataSection::new();
+    let table = dunlin::fixed::softmax_table(0.5, 1.0).expect("a positive scale");
+    let to16 = Op::SoftmaxTo16(SoftmaxTo16 { exp: data.push(&table) });
+    assert_eq!(operator_fault(to16, &[tensor(Shape::rows(4, 4), 0)], unit, data), NodeFault::Quantisation(1));
     let lut = Op::Lut16(Lut16 { table: Blob(0) });
     assert_eq!(operator_fault(lut, &[rows], rows, short(512)), NodeFault::Constant { offset: 0, len: 1026 });
     let softmax = |change: &dyn Fn(&mut [i16])| {

@@ -37,7 +37,8 @@ impl DType {
         match self {
             Self::I8 => zero >= -128 && zero <= 127,
             Self::U8 => zero >= 0 && zero <= 255,
-            Self::I16 | Self::I32 | Self::F32 => zero == 0,
+            Self::I16 => zero == 0 || zero == i16::MIN,
+            Self::I32 | Self::F32 => zero == 0,
         }
     }
 }

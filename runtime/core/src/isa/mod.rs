@@ -194,6 +194,11 @@ pub(crate) trait Isa {
         wide::softmax(p, row, out);
     }
 
+    /// [`Isa::softmax`] with results of scale 1/65,536 and zero point -32,768.
+    fn softmax_to16(exp: &[i32], row: &[i8], out: &mut [i16]) {
+        wide::softmax_to16(exp, row, out);
+    }
+
     /// Interpolated table ([`fixed16::interpolate`](crate::fixed16)).
     fn lookup16(table: &[i16; TABLE_ENTRIES], a: Source<'_, i16>, out: &mut [i16]) {
         wide::unary(a, out, |x| crate::fixed16::interpolate(table, x));

@@ -1,8 +1,9 @@
 //! 16-bit values in plain Rust: the definition of the kernels' results, and their default.
 
 use super::Source;
+use crate::fixed;
 use crate::fixed16::{self, TABLE_ENTRIES};
-use crate::quant::{Clamp16, Requant};
+use crate::quant::{Clamp16, Requant, doubling_high_mul, rounding_shift_right};
 
 /// Biases of a reduction; their width is that of the accumulator, and decides the rounding.
 #[derive(Clone, Copy)]
@@ -130,6 +131,18 @@ pub(super) fn softmax(p: &SoftmaxParams<'_>, row: &[i16], out: &mut [i16]) {
     for out in out {
         let product = i64::from(*out) * i64::from(mantissa) + (1i64 << (shift - 1));
         *out = ((product >> shift) as i32).clamp(0, i32::from(i16::MAX)) as i16;
+    }
+}
+
+pub(super) fn softmax_to16(exp: &[i32], row: &[i8], out: &mut [i16]) {
+    let max = row.iter().copied().fold(i8::MIN, i8::max);
+    let entry = |x: i8| exp[usize::from(max.abs_diff(x))];
+    let sum = row.iter().fold(0i32, |sum, &x| sum.wrapping_add(fixed::to_accumulator(entry(x))));
+    let (scale, bits) = fixed::reciprocal(sum);
+    for (out, &x) in out.iter_mut().zip(row) {
+        // 31 fraction bits of the product, less the 16 of a result in 1/65,536.
+        let value = rounding_shift_right(doubling_high_mul(scale, entry(x)), bits + 31 - 16);
+        *out = Clamp16::FULL.apply(value.wrapping_add(i32::from(i16::MIN)));
     }
 }
 

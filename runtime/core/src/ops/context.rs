@@ -47,18 +47,26 @@ impl<'a> Operands<'a> {
         &self.tensors[usize::from(self.outputs[i])]
     }
 
-    /// Input `i`, which must be of this type.
-    pub(crate) fn typed(&self, i: usize, dtype: DType) -> Result<&'a Tensor, NodeFault> {
-        let tensor = self.input(i);
-        if tensor.dtype == dtype { Ok(tensor) } else { Err(NodeFault::DType(self.inputs[i])) }
+    /// Tensor `id`, which must be of this type; of int16 with the zero point 0.
+    fn of_type(&self, id: u16, dtype: DType) -> Result<&'a Tensor, NodeFault> {
+        let tensor = &self.tensors[usize::from(id)];
+        if tensor.dtype != dtype {
+            return Err(NodeFault::DType(id));
+        }
+        if dtype == DType::I16 && tensor.quant.zero_point != 0 {
+            return Err(NodeFault::Quantisation(id));
+        }
+        Ok(tensor)
     }
 
-    /// Requires output `i` to be of this type and shape.
+    /// Input `i`, which must be of this type; of int16 with the zero point 0.
+    pub(crate) fn typed(&self, i: usize, dtype: DType) -> Result<&'a Tensor, NodeFault> {
+        self.of_type(self.inputs[i], dtype)
+    }
+
+    /// Requires output `i` to be of this type and shape; of int16 with the zero point 0.
     pub(crate) fn expect(&self, i: usize, dtype: DType, shape: Shape) -> Result<&'a Tensor, NodeFault> {
-        let tensor = self.output(i);
-        if tensor.dtype != dtype {
-            return Err(NodeFault::DType(self.outputs[i]));
-        }
+        let tensor = self.of_type(self.outputs[i], dtype)?;
         if tensor.shape != shape {
             return Err(NodeFault::OutputShape { found: tensor.shape, expected: shape });
         }

@@ -78,7 +78,7 @@ pub use reshape::Reshape;
 pub use resize::{ResizeBilinear, ResizeNearest, interpolation_scale};
 pub use slice::Slice;
 pub use softmax::Softmax;
-pub use softmax16::Softmax16;
+pub use softmax16::{Softmax16, SoftmaxTo16};
 pub use strided_slice::StridedSlice;
 pub use svdf::Svdf;
 pub use tile::Tile;
@@ -280,4 +280,6 @@ operators! {
     LogSoftmax,
     /// Division by the norm of the channels.
     L2Normalize,
+    /// Softmax of int8 with 16-bit results.
+    SoftmaxTo16,
 }

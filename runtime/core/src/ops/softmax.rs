@@ -18,11 +18,18 @@ pub struct Softmax {
     pub exp: Blob,
 }
 
-impl Softmax {
-    fn table<'a>(&self, cx: &Operands<'a>) -> Result<&'a [i32], NodeFault> {
-        let bytes = cx.constant(self.exp, 4 * EXP_ENTRIES as u64)?;
-        bytemuck::try_cast_slice(bytes)
-            .map_err(|_| NodeFault::Constant { offset: self.exp.0, len: bytes.len() as u32 })
+/// The table of exponentials, checked: the sum of so many as there are channels stays in [1, 4096], because the
+/// largest input has the first entry, which is one, and none is larger.
+pub(super) fn exp_table<'a>(cx: &Operands<'a>, exp: Blob) -> Result<&'a [i32], NodeFault> {
+    let bytes = cx.constant(exp, 4 * EXP_ENTRIES as u64)?;
+    let table: &[i32] = bytemuck::try_cast_slice(bytes)
+        .map_err(|_| NodeFault::Constant { offset: exp.0, len: bytes.len() as u32 })?;
+    if table[0] != i32::MAX {
+        return Err(NodeFault::Index { at: 0, found: table[0] as u32 });
+    }
+    match table.iter().position(|&e| e < 0) {
+        Some(at) => Err(NodeFault::Index { at: at as u32, found: table[at] as u32 }),
+        None => Ok(table),
     }
 }
 
@@ -40,19 +47,11 @@ impl Operator for Softmax {
         if output.quant.scale != 1.0 / 256.0 || output.quant.zero_point != -128 {
             return Err(NodeFault::Quantisation(cx.outputs[0]));
         }
-        // The sum of exponentials must stay in [1, 4096]: the first entry is one, none is larger.
-        let table = self.table(cx)?;
-        if table[0] != i32::MAX {
-            return Err(NodeFault::Index { at: 0, found: table[0] as u32 });
-        }
-        match table.iter().position(|&e| e < 0) {
-            Some(at) => Err(NodeFault::Index { at: at as u32, found: table[at] as u32 }),
-            None => Ok(()),
-        }
+        exp_table(cx, self.exp).map(|_| ())
     }
 
     fn run<I: Isa>(&self, io: &mut Io<'_, '_>) -> Option<()> {
-        let exp = self.table(&io.operands).ok()?;
+        let exp = exp_table(&io.operands, self.exp).ok()?;
         let c = io.input_shape(0).c as usize;
         let views = io.views()?;
         let x: &[i8] = bytemuck::cast_slice(views.inputs[0]);

@@ -1,11 +1,12 @@
-//! Softmax of 16-bit values.
+//! Softmax with 16-bit results: of 16-bit values, and of int8.
 
 use super::channels::check_requant;
+use super::softmax::exp_table;
 use super::unary16::table16;
 use super::wide::{elementwise, unit_scale, words, words_mut};
 use super::{Io, Operands, Operator};
 use crate::error::NodeFault;
-use crate::format::Blob;
+use crate::format::{Blob, DType};
 use crate::isa::{Isa, SoftmaxParams};
 use crate::quant::Requant;
 use serde::{Deserialize, Serialize};
@@ -60,6 +61,51 @@ impl Operator for Softmax16 {
         let [y, _] = views.outputs;
         let (x, y) = (words(views.inputs[0])?, words_mut(y)?);
         x.chunks_exact(c).zip(y.chunks_exact_mut(c)).for_each(|(x, y)| I::softmax16(&p, x, y));
+        Some(())
+    }
+}
+
+/// Softmax of int8 values with 16-bit results, TensorFlow Lite semantics.
+///
+/// As [`Softmax`](super::Softmax), but the output is i16 with scale 1/65,536 and zero point -32,768, which no
+/// operator but [`Convert`](super::Convert) reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct SoftmaxTo16 {
+    /// 256 entries of i32, as in [`Softmax`](super::Softmax).
+    pub exp: Blob,
+}
+
+impl Operator for SoftmaxTo16 {
+    fn check(&self, cx: &Operands<'_>) -> Result<(), NodeFault> {
+        cx.arity(1, 1)?;
+        cx.rows_follow()?;
+        let input = cx.typed(0, DType::I8)?;
+        if input.shape.c > 4096 {
+            return Err(NodeFault::InputShape(input.shape));
+        }
+        let output = cx.output(0);
+        if output.dtype != DType::I16 {
+            return Err(NodeFault::DType(cx.outputs[0]));
+        }
+        if output.shape != input.shape {
+            return Err(NodeFault::OutputShape { found: output.shape, expected: input.shape });
+        }
+        let near = (0.999..=1.001).contains(&(output.quant.scale * 65536.0));
+        if !near || output.quant.zero_point != i16::MIN {
+            return Err(NodeFault::Quantisation(cx.outputs[0]));
+        }
+        exp_table(cx, self.exp).map(|_| ())
+    }
+
+    fn run<I: Isa>(&self, io: &mut Io<'_, '_>) -> Option<()> {
+        let exp = exp_table(&io.operands, self.exp).ok()?;
+        let c = io.input_shape(0).c as usize;
+        let views = io.views()?;
+        let x: &[i8] = bytemuck::cast_slice(views.inputs[0]);
+        let [y, _] = views.outputs;
+        let y = words_mut(y)?;
+        x.chunks_exact(c).zip(y.chunks_exact_mut(c)).for_each(|(x, y)| I::softmax_to16(exp, x, y));
         Some(())
     }
 }
