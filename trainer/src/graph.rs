@@ -494,7 +494,9 @@ impl Graph {
     pub fn logits(&self) -> ValueId {
         let output = self.outputs[0];
         match self.producer(output).map(|n| &self.nodes[n.0]) {
-            Some(node) if matches!(node.op, Op::ArgMax(_) | Op::Softmax(_)) => node.inputs[0],
+            Some(node) if matches!(node.op, Op::ArgMax(_) | Op::Softmax(_) | Op::LogSoftmax(_)) => {
+                node.inputs[0]
+            }
             _ => output,
         }
     }

@@ -350,7 +350,7 @@ fn simple_operators_equal_the_definition() {
     assert_close(&forward(&single(Concat { axis: Axis::W }, &[s, s]), &both), &joined);
     let padded = each(2, s.with_hw(6, 4), |n, y, x, c| at(&a, s, n, y - 1, x, c));
     let pad = Pad { top: 1, bottom: 2, left: 0, right: 0 };
-    assert_close(&forward(&single(PadOp { pad }, &[s]), &both[..1]), &padded);
+    assert_close(&forward(&single(PadOp::zeros(pad), &[s]), &both[..1]), &padded);
     assert_close(&forward(&single(Reshape { shape: Shape::image(6, 1, 10) }, &[s]), &both[..1]), &a);
     let cut = each(2, Shape::image(2, 3, 2), |n, y, x, c| at(&a, s, n, y + 1, x + 1, c + 3));
     assert_close(&forward(&single(Slice { begin: [1, 1, 3], size: [2, 3, 2] }, &[s]), &both[..1]), &cut);
@@ -495,6 +495,23 @@ fn gradients_agree_with_finite_differences() {
         out_w: 9,
     };
     check_gradient(&single(resize, &[s]), &x);
+
+    let moved: [Op; 8] = [
+        Transpose { perm: [0, 3, 1, 2] }.into(),
+        StridedSlice { begin: [0, 4, 0, 1], size: [1, 2, 3, 2], step: [1, -3, 1, -1] }.into(),
+        Gather { axis: Axis::W, indices: Some(vec![3, 0, 0, 1]) }.into(),
+        Tile { shape: Shape::image(5, 8, 4) }.into(),
+        DepthToSpace { block: 1, order: dunlin::ops::BlockOrder::ChannelOutermost }.into(),
+        SpaceToDepth { block: 1 }.into(),
+        PadOp { pad: Pad::all(2), mode: PadMode::Reflect, ..PadOp::default() }.into(),
+        PadOp { pad: Pad::all(1), channels: [1, 0], value: 3.0, ..PadOp::default() }.into(),
+    ];
+    let axes = [false, true, false, true];
+    let reduced = [ReduceFn::Mean, ReduceFn::Sum, ReduceFn::Max, ReduceFn::Min];
+    let reduced = reduced.map(|function| Reduce { function, axes }.into());
+    for op in moved.into_iter().chain(reduced).chain([LogSoftmax.into(), L2Normalize.into()]) {
+        check_gradient(&single(op, &[s]), &x);
+    }
 
     let window = Window::square(2, 2).resolve(Padding::Same, 5, 4).unwrap();
     let mut graph = single(MaxPoolIndices { window }, &[s]);

@@ -102,6 +102,8 @@ pub fn calibration_batches(
 }
 
 #[cfg(test)]
+mod movement_tests;
+#[cfg(test)]
 mod qat_tests;
 #[cfg(test)]
 mod tests;

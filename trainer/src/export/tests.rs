@@ -63,7 +63,7 @@ fn every_operator() -> Graph {
     let big = push(g, "bilinear", resize(ResizeMode::Bilinear, 24), &[t]);
     let small = push(g, "nearest", resize(ResizeMode::Nearest, 12), &[big]);
     let cut = push(g, "slice", Slice { begin: [1, 2, 0], size: [10, 8, 4] }, &[small]);
-    let padded = push(g, "pad", PadOp { pad: Pad { top: 1, bottom: 1, left: 2, right: 2 } }, &[cut]);
+    let padded = push(g, "pad", PadOp::zeros(Pad { top: 1, bottom: 1, left: 2, right: 2 }), &[cut]);
     let gate = push(g, "sigmoid", Unary { function: UnaryFn::Sigmoid }, &[padded]);
     let gated = push(g, "mul", Mul, &[t, gate]);
     let mixed = push(g, "mixed", Concat { axis: Axis::C }, &[gate, gated]);

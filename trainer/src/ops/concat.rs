@@ -1,11 +1,12 @@
 //! Concatenation.
 
+use super::axes::dim;
 use super::{Context, Data, OpError, Operator};
 use burn::tensor::Tensor;
 use dunlin::shape::Shape;
 use serde::{Deserialize, Serialize};
 
-/// An axis of an NHWC tensor that is not the batch.
+/// An axis of an NHWC tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Axis {
     /// Rows.
@@ -14,6 +15,8 @@ pub enum Axis {
     W,
     /// Channels.
     C,
+    /// Samples.
+    N,
 }
 
 impl Axis {
@@ -23,6 +26,7 @@ impl Axis {
             Axis::H => shape.h,
             Axis::W => shape.w,
             Axis::C => shape.c,
+            Axis::N => shape.n,
         }
     }
 
@@ -32,6 +36,17 @@ impl Axis {
             Axis::H => Shape { h: size, ..shape },
             Axis::W => Shape { w: size, ..shape },
             Axis::C => Shape { c: size, ..shape },
+            Axis::N => Shape { n: size, ..shape },
+        }
+    }
+
+    /// Its place among the axes, 0 to 3.
+    pub fn index(self) -> usize {
+        match self {
+            Axis::N => 0,
+            Axis::H => 1,
+            Axis::W => 2,
+            Axis::C => 3,
         }
     }
 }
@@ -65,12 +80,19 @@ impl Operator for Concat {
         Ok(vec![self.axis.with(*first, size)])
     }
 
+    fn any_type(&self) -> bool {
+        true
+    }
+
+    fn mixes_samples(&self, _inputs: &[Shape]) -> bool {
+        self.axis == Axis::N
+    }
+
     fn forward(&self, _ctx: &mut Context<'_>, inputs: &[Data], _params: &[Tensor<4>]) -> Vec<Data> {
-        let dim = match self.axis {
-            Axis::C => 0,
-            Axis::H => 2,
-            Axis::W => 3,
-        };
-        vec![Data::Float(Tensor::cat(inputs.iter().map(Data::float).collect(), dim))]
+        let dim = dim(self.axis.index());
+        vec![match &inputs[0] {
+            Data::Float(_) => Data::Float(Tensor::cat(inputs.iter().map(Data::float).collect(), dim)),
+            Data::Int(_) => Data::Int(Tensor::cat(inputs.iter().map(Data::int).collect(), dim)),
+        }]
     }
 }

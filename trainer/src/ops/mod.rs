@@ -9,23 +9,32 @@ mod activation;
 mod add;
 mod argmax;
 mod avg_pool;
+mod axes;
 mod batch_norm;
+mod batch_space;
 mod concat;
 mod constant;
 mod conv2d;
 mod dense;
+mod depth_space;
 mod depthwise;
 mod dropout;
+mod gather;
 mod identity;
 mod max_pool;
 mod max_unpool;
 mod mul;
+mod norm;
 mod pad;
+mod reduce;
 mod requantize;
 mod reshape;
 mod resize;
 mod slice;
 mod softmax;
+mod strided_slice;
+mod tile;
+mod transpose;
 mod transpose_conv2d;
 mod unary;
 
@@ -34,22 +43,30 @@ pub use add::Add;
 pub use argmax::ArgMax;
 pub use avg_pool::AvgPool;
 pub use batch_norm::BatchNorm;
+pub use batch_space::{BatchToSpace, SpaceToBatch};
 pub use concat::{Axis, Concat};
 pub use constant::Constant;
 pub use conv2d::Conv2d;
 pub use dense::Dense;
+pub use depth_space::{DepthToSpace, SpaceToDepth};
 pub use depthwise::DepthwiseConv2d;
 pub use dropout::Dropout;
+pub use gather::Gather;
 pub use identity::Identity;
 pub use max_pool::{MaxPool, MaxPoolIndices};
 pub use max_unpool::MaxUnpool;
 pub use mul::Mul;
-pub use pad::PadOp;
+pub use norm::{L2Normalize, LogSoftmax};
+pub use pad::{PadMode, PadOp};
+pub use reduce::{ArgExtreme, Reduce, ReduceFn};
 pub use requantize::Requantize;
 pub use reshape::Reshape;
 pub use resize::{Resize, ResizeMode};
 pub use slice::Slice;
 pub use softmax::Softmax;
+pub use strided_slice::StridedSlice;
+pub use tile::Tile;
+pub use transpose::Transpose;
 pub use transpose_conv2d::TransposeConv2d;
 pub use unary::{Unary, UnaryFn};
 
@@ -290,6 +307,18 @@ operators! {
     Dropout(Dropout),
     Constant(Constant),
     Requantize(Requantize),
+    Transpose(Transpose),
+    StridedSlice(StridedSlice),
+    Gather(Gather),
+    Tile(Tile),
+    DepthToSpace(DepthToSpace),
+    SpaceToDepth(SpaceToDepth),
+    SpaceToBatch(SpaceToBatch),
+    BatchToSpace(BatchToSpace),
+    Reduce(Reduce),
+    ArgExtreme(ArgExtreme),
+    LogSoftmax(LogSoftmax),
+    L2Normalize(L2Normalize),
 }
 
 impl Op {

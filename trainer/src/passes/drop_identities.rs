@@ -29,8 +29,10 @@ fn is_identity(graph: &Graph, node: &Node) -> bool {
     let same_shape = || graph.shape(node.inputs[0]) == graph.shape(node.outputs[0]);
     match &node.op {
         Op::Identity(_) | Op::Dropout(_) => true,
-        Op::Reshape(_) | Op::Slice(_) | Op::Resize(_) => same_shape(),
-        Op::Pad(o) => o.pad.is_none(),
+        Op::Reshape(_) | Op::Slice(_) | Op::Resize(_) | Op::Tile(_) => same_shape(),
+        Op::Pad(o) => o.is_none(),
+        Op::Transpose(o) => o.perm == [0, 1, 2, 3],
+        Op::StridedSlice(o) => o.is_whole(graph.shape(node.inputs[0])),
         Op::Concat(_) => node.inputs.len() == 1,
         Op::MaxPool(o) => o.window.is_pointwise(),
         Op::AvgPool(o) => o.window.is_pointwise(),
@@ -46,7 +48,7 @@ mod tests {
     use super::*;
     use crate::ops::*;
     use crate::passes::testing::{assert_same_function, filled};
-    use dunlin::shape::{Pad, Shape, Window};
+    use dunlin::shape::{Shape, Window};
 
     #[test]
     fn everything_that_changes_nothing_goes_and_the_rest_stays() {
@@ -54,29 +56,34 @@ mod tests {
         let s = Shape::image(4, 5, 3);
         let x = graph.add_input("x", s).unwrap();
         let mut v = x;
-        let idle: [(&str, Op); 7] = [
+        let idle: [(&str, Op); 10] = [
             ("identity", Identity.into()),
             ("dropout", Dropout { p: 0.3 }.into()),
             ("reshape", Reshape { shape: s }.into()),
-            ("pad", PadOp { pad: Pad::NONE }.into()),
+            ("pad", PadOp::default().into()),
             ("slice", Slice { begin: [0; 3], size: [4, 5, 3] }.into()),
             ("concat", Concat { axis: Axis::C }.into()),
+            ("transpose", Transpose { perm: [0, 1, 2, 3] }.into()),
+            ("strided", StridedSlice { begin: [0; 4], size: [1, 4, 5, 3], step: [1; 4] }.into()),
+            ("tile", Tile { shape: s }.into()),
             ("pool", MaxPool { window: Window::square(1, 1), fused: Activation::None }.into()),
         ];
         for (name, op) in idle {
             v = graph.push(name, op, &[v]).unwrap()[0];
         }
         v = graph.push("relu", Unary { function: UnaryFn::Relu }, &[v]).unwrap()[0];
+        let flip = StridedSlice { begin: [0, 0, 4, 0], size: [1, 4, 5, 3], step: [1, 1, -1, 1] };
+        v = graph.push("flip", flip, &[v]).unwrap()[0];
         v = graph.push("crop", Slice { begin: [1, 0, 0], size: [3, 5, 2] }, &[v]).unwrap()[0];
         let kept = graph.push("echo", Identity, &[x]).unwrap()[0];
         graph.add_output(v);
         graph.add_output(kept);
         let before = filled(graph, 1);
         let mut after = before.clone();
-        assert_eq!(drop_identities(&mut after), 7);
+        assert_eq!(drop_identities(&mut after), 10);
         after.validate().unwrap();
         let names: Vec<&str> = after.nodes.iter().map(|n| n.name.as_str()).collect();
-        assert_eq!(names, ["relu", "crop", "echo"]);
+        assert_eq!(names, ["relu", "flip", "crop", "echo"]);
         assert_same_function(&before, &after);
     }
 }

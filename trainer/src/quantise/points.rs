@@ -1,7 +1,7 @@
 //! Which values are quantised, and which share one scale and zero point.
 
 use crate::graph::{Graph, Node, ValueId};
-use crate::ops::{DType, Op, UnaryFn};
+use crate::ops::{DType, Op, ReduceFn, UnaryFn};
 use dunlin::quant::QParams;
 
 /// Values that share one scale and zero point.
@@ -31,10 +31,17 @@ pub(super) const UNIT_OUTPUT: QParams = QParams { scale: 1.0 / 256.0, zero_point
 /// What the hyperbolic tangent writes: −1 to 127/128.
 pub(super) const TANH_OUTPUT: QParams = QParams { scale: 1.0 / 128.0, zero_point: 0 };
 
+/// What a logarithm of the softmax writes: −255/16 to 0.
+pub(super) const LOGARITHM_OUTPUT: QParams = QParams { scale: 1.0 / 16.0, zero_point: 127 };
+/// What a division by the norm writes: −1 to 127/128.
+pub(super) const NORM_OUTPUT: QParams = QParams { scale: 1.0 / 128.0, zero_point: 0 };
+
 /// Scale and zero point that the reference fixes for the output of an operator.
 fn dictated(op: &Op) -> Option<QParams> {
     match op {
         Op::Softmax(_) => Some(UNIT_OUTPUT),
+        Op::LogSoftmax(_) => Some(LOGARITHM_OUTPUT),
+        Op::L2Normalize(_) => Some(NORM_OUTPUT),
         Op::Unary(o) => match o.function {
             UnaryFn::Sigmoid => Some(UNIT_OUTPUT),
             UnaryFn::Tanh => Some(TANH_OUTPUT),
@@ -55,9 +62,18 @@ fn shares(op: &Op) -> bool {
         | Op::Pad(_)
         | Op::Reshape(_)
         | Op::Slice(_)
+        | Op::Transpose(_)
+        | Op::StridedSlice(_)
+        | Op::Gather(_)
+        | Op::Tile(_)
+        | Op::DepthToSpace(_)
+        | Op::SpaceToDepth(_)
+        | Op::SpaceToBatch(_)
+        | Op::BatchToSpace(_)
         | Op::Resize(_)
         | Op::Identity(_)
         | Op::Dropout(_) => true,
+        Op::Reduce(o) => matches!(o.function, ReduceFn::Max | ReduceFn::Min),
         Op::Conv2d(_)
         | Op::DepthwiseConv2d(_)
         | Op::TransposeConv2d(_)
@@ -67,6 +83,9 @@ fn shares(op: &Op) -> bool {
         | Op::Softmax(_)
         | Op::BatchNorm(_)
         | Op::Unary(_)
+        | Op::LogSoftmax(_)
+        | Op::L2Normalize(_)
+        | Op::ArgExtreme(_)
         | Op::ArgMax(_)
         | Op::Constant(_)
         | Op::Requantize(_) => false,

@@ -2,7 +2,7 @@
 
 use super::PerChannel;
 use crate::graph::{Graph, Node};
-use crate::ops::{Axis, DType, Op};
+use crate::ops::{Axis, DType, Op, PadMode, ReduceFn};
 
 /// The value of each channel that is constant over all pixels.
 pub(super) fn constants(graph: &Graph) -> PerChannel<Option<f32>> {
@@ -47,7 +47,12 @@ fn of_node(graph: &Graph, node: &Node, known: &PerChannel<Option<f32>>) -> Vec<O
         Op::Unary(o) => x(0).iter().map(|v| v.map(|v| o.function.eval(f64::from(v)) as f32)).collect(),
         Op::MaxPool(_) | Op::MaxPoolIndices(_) | Op::AvgPool(_) | Op::Resize(_) => x(0).clone(),
         Op::Identity(_) | Op::Dropout(_) => x(0).clone(),
-        Op::Pad(_) | Op::MaxUnpool(_) => x(0).iter().map(zeros_only).collect(),
+        Op::MaxUnpool(_) => x(0).iter().map(zeros_only).collect(),
+        Op::Pad(o) if x(0).len() == c => match o.mode {
+            PadMode::Constant => x(0).iter().map(|v| v.filter(|&v| v == o.value)).collect(),
+            PadMode::Reflect | PadMode::Symmetric => x(0).clone(),
+        },
+        Op::Reduce(o) if o.function != ReduceFn::Sum && !o.axes[3] => x(0).clone(),
         Op::Slice(o) => x(0)[o.begin[2] as usize..][..c].to_vec(),
         Op::Concat(o) if o.axis == Axis::C => (0..node.inputs.len()).flat_map(|i| x(i).clone()).collect(),
         Op::Concat(_) => {

@@ -147,6 +147,7 @@ fn per_channel(op: &Op) -> bool {
             | Op::Pad(_)
             | Op::Concat(_)
             | Op::Reshape(_)
+            | Op::Reduce(_)
     )
 }
 

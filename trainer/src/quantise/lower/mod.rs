@@ -5,6 +5,7 @@
 
 mod elementwise;
 mod movement;
+mod shape;
 mod state;
 mod table;
 mod weighted;
@@ -121,10 +122,10 @@ impl Lowering<'_> {
             Op::MaxUnpool(o) => self.max_unpool(node, o),
             Op::AvgPool(o) => self.average_pool(node, o),
             Op::Concat(o) => self.concat(node, o.axis),
-            Op::Pad(o) => self.pad(node, o.pad),
+            Op::Pad(o) => self.pad(node, o),
             Op::Slice(o) => self.slice(node, o),
             Op::Reshape(_) | Op::Identity(_) | Op::Dropout(_) => {
-                self.shared(node, int8::Op::Reshape(int8::Reshape {}))
+                self.moved(node, int8::Op::Reshape(int8::Reshape {}))
             }
             Op::Resize(o) => match o.mode {
                 ResizeMode::Nearest => self.resize_nearest(id, node, o),
@@ -133,6 +134,29 @@ impl Lowering<'_> {
             Op::ArgMax(_) => self.argmax(node),
             Op::Constant(_) => self.constant(node),
             Op::Requantize(_) => self.requantize(node),
+            Op::Transpose(o) => self.transpose(node, o),
+            Op::StridedSlice(o) => self.strided_slice(node, o),
+            Op::Gather(o) => self.gather(node, o),
+            Op::Tile(_) => self.moved(node, int8::Op::Tile(int8::Tile {})),
+            Op::DepthToSpace(o) => {
+                let op = int8::DepthToSpace { block: o.block, order: o.order };
+                self.moved(node, int8::Op::DepthToSpace(op))
+            }
+            Op::SpaceToDepth(o) => {
+                self.moved(node, int8::Op::SpaceToDepth(int8::SpaceToDepth { block: o.block }))
+            }
+            Op::SpaceToBatch(o) => {
+                let op = int8::SpaceToBatch { block: o.block, pad: o.pad };
+                self.moved(node, int8::Op::SpaceToBatch(op))
+            }
+            Op::BatchToSpace(o) => {
+                let op = int8::BatchToSpace { block: o.block, crop: o.crop };
+                self.moved(node, int8::Op::BatchToSpace(op))
+            }
+            Op::Reduce(o) => self.reduce(node, o),
+            Op::ArgExtreme(o) => self.arg_extreme(node, o),
+            Op::LogSoftmax(_) => self.log_softmax(node),
+            Op::L2Normalize(_) => self.l2_normalize(node),
             Op::BatchNorm(_) => Err(unsupported(node, "run the passes first, which fold it")),
         }
     }

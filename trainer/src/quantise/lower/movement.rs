@@ -7,7 +7,7 @@ use crate::quantise::{QuantiseError, params};
 use dunlin::format::DType;
 use dunlin::ops as int8;
 use dunlin::quant::QParams;
-use dunlin::shape::{Pad, Window};
+use dunlin::shape::Window;
 
 impl Lowering<'_> {
     pub(super) fn max_pool(&mut self, node: &Node, o: &MaxPool) -> Result<(), QuantiseError> {
@@ -38,18 +38,7 @@ impl Lowering<'_> {
         if node.inputs.len() > 255 {
             return Err(unsupported(node, "at most 255 tensors can be joined at once"));
         }
-        let axis = match axis {
-            Axis::H => int8::Axis::H,
-            Axis::W => int8::Axis::W,
-            Axis::C => int8::Axis::C,
-        };
-        self.shared(node, int8::Op::Concat(int8::Concat { axis }))
-    }
-
-    pub(super) fn pad(&mut self, node: &Node, pad: Pad) -> Result<(), QuantiseError> {
-        let value = self.quant(node.outputs[0])?.zero_point as i8;
-        let op = int8::Pad { before: [0, pad.top, pad.left, 0], after: [0, pad.bottom, pad.right, 0], value };
-        self.shared(node, int8::Op::Pad(op))
+        self.moved(node, int8::Op::Concat(int8::Concat { axis: super::shape::axis(axis) }))
     }
 
     pub(super) fn slice(&mut self, node: &Node, o: &Slice) -> Result<(), QuantiseError> {
