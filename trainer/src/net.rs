@@ -82,10 +82,30 @@ impl Net {
         out: u32,
         window: Window,
     ) -> Result<ValueId, GraphError> {
+        let x = self.conv_bn(name, x, out, window)?;
+        self.relu(&format!("{name}.relu"), x)
+    }
+
+    /// [`Net::conv_bn_relu`] with the rectifier cut at 6.
+    ///
+    /// # Errors
+    /// See [`Graph::push`].
+    pub fn conv_bn_relu6(
+        &mut self,
+        name: &str,
+        x: ValueId,
+        out: u32,
+        window: Window,
+    ) -> Result<ValueId, GraphError> {
+        let x = self.conv_bn(name, x, out, window)?;
+        self.relu6(&format!("{name}.relu"), x)
+    }
+
+    fn conv_bn(&mut self, name: &str, x: ValueId, out: u32, window: Window) -> Result<ValueId, GraphError> {
         let window = self.resolve(name, "conv2d", x, window, Padding::Same)?;
         let op = Conv2d { out_channels: out, window, bias: false, fused: Activation::None };
         let x = self.push(name, op, &[x])?;
-        self.bn_relu(name, x)
+        self.batch_norm(name, x)
     }
 
     /// Depthwise convolution without bias, batch normalisation, rectifier; `Same` padding.
@@ -98,15 +118,37 @@ impl Net {
         x: ValueId,
         window: Window,
     ) -> Result<ValueId, GraphError> {
+        let x = self.depthwise_bn(name, x, window)?;
+        self.relu(&format!("{name}.relu"), x)
+    }
+
+    /// [`Net::depthwise_bn_relu`] with the rectifier cut at 6.
+    ///
+    /// # Errors
+    /// See [`Graph::push`].
+    pub fn depthwise_bn_relu6(
+        &mut self,
+        name: &str,
+        x: ValueId,
+        window: Window,
+    ) -> Result<ValueId, GraphError> {
+        let x = self.depthwise_bn(name, x, window)?;
+        self.relu6(&format!("{name}.relu"), x)
+    }
+
+    fn depthwise_bn(&mut self, name: &str, x: ValueId, window: Window) -> Result<ValueId, GraphError> {
         let window = self.resolve(name, "depthwise_conv2d", x, window, Padding::Same)?;
         let op = DepthwiseConv2d { multiplier: 1, window, bias: false, fused: Activation::None };
         let x = self.push(name, op, &[x])?;
-        self.bn_relu(name, x)
+        self.batch_norm(name, x)
     }
 
-    fn bn_relu(&mut self, name: &str, x: ValueId) -> Result<ValueId, GraphError> {
-        let x = self.push(&format!("{name}.bn"), BatchNorm { epsilon: BATCH_NORM_EPSILON }, &[x])?;
-        self.relu(&format!("{name}.relu"), x)
+    fn batch_norm(&mut self, name: &str, x: ValueId) -> Result<ValueId, GraphError> {
+        self.push(&format!("{name}.bn"), BatchNorm { epsilon: BATCH_NORM_EPSILON }, &[x])
+    }
+
+    fn relu6(&mut self, name: &str, x: ValueId) -> Result<ValueId, GraphError> {
+        self.push(name, Unary { function: UnaryFn::Relu6 }, &[x])
     }
 
     /// Rectifier.

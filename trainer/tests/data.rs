@@ -1,13 +1,17 @@
 //! Data sets: what is read, what is refused, what is generated, what augmentation does.
 
+use dunlin::format::DType;
+use dunlin::quant::QParams;
+use dunlin::shape::Shape;
 use dunlin_trainer::data::augment::{self, Augment};
-use dunlin_trainer::data::{Examples, folders, idx, street};
+use dunlin_trainer::data::samples::{Files, Spec, spread};
+use dunlin_trainer::data::{Examples, cifar, folders, idx, labelled, street};
 use dunlin_trainer::eval::metrics::{Confusion, argmax};
 use dunlin_trainer::graph::InputScaling;
 use rand::SeedableRng;
 use rand_pcg::Pcg64;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 fn idx_bytes(dims: &[u32], data: &[u8]) -> Vec<u8> {
     let mut bytes = vec![0, 0, 8, dims.len() as u8];
@@ -236,4 +240,203 @@ fn metrics_follow_their_definition() {
     c.merge(&other);
     assert_eq!(c.iou()[2], Some(0.0), "a label that is no class is wrong");
     assert_eq!(argmax(&[1.0, 3.0, 3.0]), 1);
+}
+
+fn spec(shape: Shape) -> Spec {
+    Spec { name: "x".into(), shape, scaling: InputScaling::unit(shape.c as usize), own: None }
+}
+
+/// A `.npy` file of version 1, as numpy writes it.
+fn npy(descr: &str, fortran: bool, shape: &str, data: &[u8]) -> Vec<u8> {
+    let order = if fortran { "True" } else { "False" };
+    let mut header = format!("{{'descr': '{descr}', 'fortran_order': {order}, 'shape': {shape}, }}");
+    while !(header.len() + 11).is_multiple_of(64) {
+        header.push(' ');
+    }
+    header.push('\n');
+    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+    bytes.extend((header.len() as u16).to_le_bytes());
+    bytes.extend(header.bytes());
+    bytes.extend(data);
+    bytes
+}
+
+fn f32s(values: &[f32]) -> Vec<u8> {
+    values.iter().flat_map(|v| v.to_le_bytes()).collect()
+}
+
+fn put(dir: &Path, name: &str, bytes: &[u8]) -> PathBuf {
+    let path = dir.join(name);
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(&path, bytes).unwrap();
+    path
+}
+
+fn all(path: &Path, spec: &Spec) -> Vec<Vec<f32>> {
+    let mut files = Files::new(path, spec).unwrap();
+    (0..files.len()).map(|i| files.read(i).unwrap().values(spec)).collect()
+}
+
+#[test]
+fn npy_files_are_nhwc_or_nchw_as_their_shape_says() {
+    let dir = tempfile::tempdir().unwrap();
+    let spec = spec(Shape::image(2, 2, 3));
+    let nhwc: Vec<f32> = (0..12).map(|v| v as f32).collect();
+    let nchw = [0.0, 3.0, 6.0, 9.0, 1.0, 4.0, 7.0, 10.0, 2.0, 5.0, 8.0, 11.0];
+    for (shape, data) in [
+        ("(2, 2, 3)", &nhwc[..]),
+        ("(1, 2, 2, 3)", &nhwc),
+        ("(1, 12)", &nhwc),
+        ("(12,)", &nhwc),
+        ("(3, 2, 2)", &nchw),
+        ("(1, 3, 2, 2)", &nchw),
+    ] {
+        let path = put(dir.path(), "a.npy", &npy("<f4", false, shape, &f32s(data)));
+        assert_eq!(all(&path, &spec), [nhwc.clone()], "{shape}");
+    }
+    let two: Vec<f32> = nchw.iter().chain(&nchw).copied().collect();
+    let path = put(dir.path(), "a.npy", &npy("<f4", false, "(2, 3, 2, 2)", &f32s(&two)));
+    assert_eq!(all(&path, &spec), [nhwc.clone(), nhwc.clone()]);
+    let bytes: Vec<u8> = (0..12).collect();
+    let path = put(dir.path(), "a.npy", &npy("|u1", false, "(2, 2, 3)", &bytes));
+    assert_eq!(all(&path, &spec)[0][5], 5.0 / 255.0, "bytes are pixels");
+    let own = Spec { own: Some((DType::I8, QParams { scale: 0.5, zero_point: 1 })), ..spec.clone() };
+    let path = put(dir.path(), "a.npy", &npy("|i1", false, "(2, 2, 3)", &bytes));
+    assert_eq!(all(&path, &own)[0][5], 2.0, "the model's own type");
+    let doubles: Vec<u8> = nhwc.iter().flat_map(|v| f64::from(*v).to_le_bytes()).collect();
+    let path = put(dir.path(), "a.npy", &npy("<f8", false, "(2, 2, 3)", &doubles));
+    assert_eq!(all(&path, &spec), [nhwc]);
+}
+
+#[test]
+fn damaged_files_of_numbers_are_refused_by_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let spec = spec(Shape::image(2, 2, 3));
+    let data = f32s(&[0.0; 12]);
+    for (name, bytes, reason) in [
+        ("a.npy", npy("<f4", false, "(2, 2, 3)", &data[1..]), "47 bytes of data"),
+        ("a.npy", npy("<f4", false, "(4294967295, 4294967295, 9)", &data), "bytes of data"),
+        ("a.npy", npy("<f4", true, "(2, 2, 3)", &data), "Fortran"),
+        ("a.npy", npy("<c8", false, "(6,)", &data), "<c8"),
+        ("a.npy", npy("<f4", false, "(3, 4)", &data), "[3, 4]"),
+        ("a.npy", npy("<f4", false, "(2, x)", &data), "(2, x)"),
+        ("a.npy", b"\x93NUMPY\x01\x00\xff\x00{".to_vec(), "cut off"),
+        ("a.npy", b"NUMPY".to_vec(), "not a .npy file"),
+        ("a.csv", b"1,2,3\n".to_vec(), "line 1: 3 numbers, the input `x` has 12"),
+        ("a.csv", b"1,2,3,4,5,6,7,8,9,10,11,x\n".to_vec(), "line 1: a cell"),
+        ("a.bin", data[1..].to_vec(), "47 bytes"),
+        ("a.bin", Vec::new(), "0 bytes"),
+        ("a.png", b"no picture".to_vec(), "not a readable picture"),
+        ("a.txt", b"nothing".to_vec(), "holds no png"),
+    ] {
+        let sub = tempfile::tempdir_in(dir.path()).unwrap();
+        put(sub.path(), name, &bytes);
+        let read = Files::new(sub.path(), &spec).and_then(|mut f| f.read(0));
+        let error = read.unwrap_err().to_string();
+        assert!(error.contains(reason), "{name}: {error}");
+        assert!(error.contains(name) || name == "a.txt", "{error}");
+    }
+    let error = Files::new(&dir.path().join("nowhere"), &spec).unwrap_err().to_string();
+    assert!(error.contains("nowhere does not exist"), "{error}");
+}
+
+#[test]
+fn tables_and_raw_files_hold_many_samples_in_the_order_of_their_paths() {
+    let dir = tempfile::tempdir().unwrap();
+    let spec = spec(Shape::vector(2));
+    put(dir.path(), "b/rows.csv", b"left,right\n1,2\n 3 , 4.5\n\n");
+    put(dir.path(), "a.bin", &f32s(&[5.0, 6.0, 7.0, 8.0]));
+    let rows = all(dir.path(), &spec);
+    assert_eq!(rows, [vec![5.0, 6.0], vec![7.0, 8.0], vec![1.0, 2.0], vec![3.0, 4.5]]);
+    let own = Spec { own: Some((DType::I8, QParams { scale: 2.0, zero_point: -1 })), ..spec };
+    let path = put(dir.path(), "own.bin", &[1, 0xFF, 2, 0]);
+    assert_eq!(all(&path, &own), [vec![4.0, 0.0], vec![6.0, 2.0]]);
+    assert_eq!(spread(10, 4).collect::<Vec<_>>(), [0, 2, 5, 7]);
+    assert_eq!(spread(2, 4).collect::<Vec<_>>(), [0, 1]);
+}
+
+fn grey(level: u8) -> Vec<u8> {
+    let mut bytes = std::io::Cursor::new(Vec::new());
+    let picture = image::RgbImage::from_pixel(3, 3, image::Rgb([level; 3]));
+    picture.write_to(&mut bytes, image::ImageFormat::Png).unwrap();
+    bytes.into_inner()
+}
+
+#[test]
+fn class_folders_are_split_and_resized() {
+    let dir = tempfile::tempdir().unwrap();
+    let spec = spec(Shape::image(4, 2, 3));
+    for i in 0..10 {
+        put(dir.path(), &format!("dog/{i}.png"), &grey(200 + i));
+        put(dir.path(), &format!("cat/{i}.png"), &grey(i));
+    }
+    let split = labelled::read(dir.path(), &spec).unwrap();
+    assert_eq!(split.train.classes, ["cat", "dog"]);
+    assert_eq!((split.train.len(), split.val.len()), (16, 4));
+    assert_eq!(split.val.class_counts(), [2, 2]);
+    assert_eq!(*split.val.images[0], [4; 24], "every fifth is held out");
+    assert_eq!(*split.train.labels[15], [1]);
+
+    put(dir.path(), "dog/table.csv", &[b"1,".repeat(23), b"1".to_vec()].concat());
+    let error = labelled::read(dir.path(), &spec).unwrap_err().to_string();
+    assert!(error.contains("table.csv") && error.contains("side by side"), "{error}");
+
+    let parts = tempfile::tempdir().unwrap();
+    for (place, level) in [("train/a", 1), ("train/b", 2), ("val/a", 3), ("val/b", 4)] {
+        put(parts.path(), &format!("{place}/x.png"), &grey(level));
+    }
+    let split = labelled::read(parts.path(), &spec).unwrap();
+    assert_eq!((split.train.len(), split.val.len()), (2, 2));
+    assert_eq!(*split.val.images[1], [4; 24]);
+    put(parts.path(), "val/c/x.png", &grey(5));
+    let error = labelled::read(parts.path(), &spec).unwrap_err().to_string();
+    assert!(error.contains("val") && error.contains("a, b, c"), "{error}");
+
+    let one = tempfile::tempdir().unwrap();
+    put(one.path(), "only/x.png", &grey(1));
+    let error = labelled::read(one.path(), &spec).unwrap_err().to_string();
+    assert!(error.contains("1 folders"), "{error}");
+}
+
+#[test]
+fn real_examples_are_taken_as_they_stand() {
+    let dir = tempfile::tempdir().unwrap();
+    let spec = spec(Shape::vector(2));
+    put(dir.path(), "a/rows.csv", b"1,2\n3,4\n");
+    put(dir.path(), "b/rows.csv", b"5,6\n7,8\n");
+    let set = labelled::read(dir.path(), &spec).unwrap().train;
+    assert_eq!((set.len(), set.images.len()), (4, 0));
+    assert_eq!(set.scaling(), InputScaling::unit(2));
+    let (mut input, mut labels) = (Vec::new(), Vec::new());
+    let scaling = InputScaling { mean: vec![9.0; 2], std: vec![9.0; 2] };
+    let noisy = Augment { noise: 50.0, flip: true, ..Augment::default() };
+    let mut rng = Pcg64::seed_from_u64(1);
+    augment::augmented(&set, 2, &noisy, &scaling, &mut rng, &mut input, &mut labels);
+    assert_eq!((input, labels), (vec![5.0, 6.0], vec![1]));
+}
+
+#[test]
+fn cifar_strips_hold_a_picture_a_row() {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, rows) in [("train2", 2u32), ("test1", 1)] {
+        let strip = image::RgbImage::from_fn(1024, rows, |x, y| {
+            image::Rgb([(x / 32) as u8, (x % 32) as u8, y as u8])
+        });
+        strip.save(dir.path().join(format!("{name}.png"))).unwrap();
+        put(dir.path(), &format!("{name}.labels.u8"), &vec![7; rows as usize]);
+    }
+    let split = cifar::read(dir.path(), 32, 32).unwrap();
+    assert_eq!((split.train.len(), split.val.len()), (2, 1));
+    assert_eq!(split.train.images[1][(3 * 32 + 5) * 3..][..3], [3, 5, 1]);
+    assert_eq!((&*split.train.labels[0], split.train.classes[7].as_str()), (&[7u8][..], "horse"));
+    assert_eq!(cifar::read(dir.path(), 64, 48).unwrap().val.shape, Shape::image(64, 48, 3));
+    let other = labelled::read(dir.path(), &spec(Shape::image(16, 16, 3))).unwrap();
+    assert_eq!(other.train.shape, Shape::image(16, 16, 3));
+
+    put(dir.path(), "test1.labels.u8", &[10]);
+    let error = cifar::read(dir.path(), 32, 32).unwrap_err().to_string();
+    assert!(error.contains("test1.labels.u8") && error.contains("above 9"), "{error}");
+    put(dir.path(), "test1.labels.u8", &[1, 1]);
+    let error = cifar::read(dir.path(), 32, 32).unwrap_err().to_string();
+    assert!(error.contains("2 labels for 1 pictures"), "{error}");
 }

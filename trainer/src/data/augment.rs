@@ -46,7 +46,7 @@ impl Default for Augment {
     }
 }
 
-/// Appends example `index`, scaled but not augmented, to `input` (NHWC) and `labels`.
+/// Appends example `index`, scaled (real values: as they are) but not augmented, to `input` (NHWC) and `labels`.
 pub fn plain(
     set: &Examples,
     index: usize,
@@ -55,8 +55,12 @@ pub fn plain(
     labels: &mut Vec<u8>,
 ) {
     let c = set.shape.c as usize;
-    input.extend(set.images[index].iter().enumerate().map(|(i, &v)| scaling.apply(f32::from(v), i % c)));
     labels.extend_from_slice(&set.labels[index]);
+    if let Some(values) = set.reals.get(index) {
+        input.extend_from_slice(values);
+        return;
+    }
+    input.extend(set.images[index].iter().enumerate().map(|(i, &v)| scaling.apply(f32::from(v), i % c)));
 }
 
 /// Output pixel to source position: `source = m · (output − centre) + origin`.
@@ -95,7 +99,7 @@ impl Affine {
 /// Appends example `index`, augmented with `rng` and scaled, to `input` (NHWC) and `labels`.
 ///
 /// Outside of the picture the input is 0 after scaling for segmentation and black otherwise; labels there are
-/// the ignored class, or where there is none those of the nearest pixel.
+/// the ignored class, or where there is none those of the nearest pixel. Real values are taken as they are.
 pub fn augmented(
     set: &Examples,
     index: usize,
@@ -105,6 +109,9 @@ pub fn augmented(
     input: &mut Vec<f32>,
     labels: &mut Vec<u8>,
 ) {
+    if !set.reals.is_empty() {
+        return plain(set, index, scaling, input, labels);
+    }
     let (h, w, c) = (set.shape.h as usize, set.shape.w as usize, set.shape.c as usize);
     let map = Affine::draw(augment, w as f32, h as f32, rng);
     let colour = Colour::draw(augment, rng);

@@ -117,22 +117,28 @@ fn part(dir: &Path, name: &str, classes: &Classes, h: u32, w: u32) -> Result<Exa
         ignore: classes.ignore,
         licence: classes.licence.clone(),
         images,
+        reals: Vec::new(),
         labels,
     })
 }
 
+/// The ending of a file's name in lower case; empty where it has none.
+pub(super) fn ending(path: &Path) -> String {
+    path.extension().map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default()
+}
+
+/// Endings of the pictures that are read.
+pub(super) const ENDINGS: [&str; 5] = ["png", "jpg", "jpeg", "bmp", "ppm"];
+
 /// All pictures of a folder, by name.
-fn pictures(dir: &Path) -> Result<Vec<PathBuf>, DataError> {
+pub(super) fn pictures(dir: &Path) -> Result<Vec<PathBuf>, DataError> {
     if !dir.is_dir() {
         return Err(DataError::missing(dir, "expected a folder of pictures"));
     }
     let entries = std::fs::read_dir(dir).map_err(|source| DataError::Read { path: dir.into(), source })?;
     let mut paths: Vec<PathBuf> = entries
         .filter_map(|e| e.ok().map(|e| e.path()))
-        .filter(|p| {
-            let extension = p.extension().map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default();
-            ["png", "jpg", "jpeg", "bmp", "ppm"].contains(&extension.as_str())
-        })
+        .filter(|p| ENDINGS.contains(&ending(p).as_str()))
         .collect();
     paths.sort();
     if paths.is_empty() {
@@ -141,6 +147,6 @@ fn pictures(dir: &Path) -> Result<Vec<PathBuf>, DataError> {
     Ok(paths)
 }
 
-fn open(path: &Path) -> Result<DynamicImage, DataError> {
+pub(super) fn open(path: &Path) -> Result<DynamicImage, DataError> {
     image::open(path).map_err(|e| DataError::content(path, format!("not a readable picture: {e}")))
 }

@@ -9,6 +9,14 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+/// Licence of MNIST.
+pub const LICENCE: &str = "MNIST: none stated";
+
+/// Whether `dir` holds MNIST's files.
+pub fn is_here(dir: &Path) -> bool {
+    find(dir, "train", "-images-idx3-ubyte").is_ok()
+}
+
 /// Sizes and elements of one IDX file of bytes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Idx {
@@ -98,8 +106,9 @@ fn part(dir: &Path, prefix: &str) -> Result<Examples, DataError> {
         classes: (0..10).map(|d| d.to_string()).collect(),
         palette: palette(10),
         ignore: None,
-        licence: "MNIST: none stated".into(),
+        licence: LICENCE.into(),
         images: images.data.chunks_exact(h * w).map(Into::into).collect(),
+        reals: Vec::new(),
         labels: labels.data.iter().map(|&l| vec![l].into()).collect(),
     })
 }

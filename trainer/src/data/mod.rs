@@ -1,15 +1,19 @@
-//! Data sets: IDX files, image folders with masks, and a street-scene generator.
+//! Data sets: IDX files, image folders with masks, CIFAR-10, a person's own files, and a street-scene generator.
 
 pub mod augment;
+pub mod cifar;
 pub mod folders;
 pub mod idx;
+pub mod labelled;
+pub mod npy;
+pub mod samples;
 pub mod street;
 
 use crate::graph::InputScaling;
 use dunlin::shape::Shape;
 use std::path::PathBuf;
 
-/// Labelled images held in memory: 8-bit pixels NHWC, one label byte per image or per pixel.
+/// Labelled examples held in memory: 8-bit pixels or real values, NHWC; one label byte per example or per pixel.
 #[derive(Clone, Debug)]
 pub struct Examples {
     /// Name of the set, for messages.
@@ -28,6 +32,9 @@ pub struct Examples {
     pub licence: String,
     /// Pixels of each image.
     pub images: Vec<Box<[u8]>>,
+    /// Values of each example where they are not 8-bit pixels: the network's input as it stands. Then `images`
+    /// is empty, and neither scaling nor augmentation applies.
+    pub reals: Vec<Box<[f32]>>,
     /// Labels of each image.
     pub labels: Vec<Box<[u8]>>,
 }
@@ -42,14 +49,14 @@ pub struct Split {
 }
 
 impl Examples {
-    /// Number of images.
+    /// Number of examples.
     pub fn len(&self) -> usize {
-        self.images.len()
+        self.images.len() + self.reals.len()
     }
 
     /// True where there is none.
     pub fn is_empty(&self) -> bool {
-        self.images.is_empty()
+        self.len() == 0
     }
 
     /// True where every pixel has a label.
@@ -57,9 +64,12 @@ impl Examples {
         self.label_shape.pixels() > 1
     }
 
-    /// Mean and standard deviation per channel over all pixels.
+    /// Mean and standard deviation per channel over all pixels; of real values, which are not scaled, none.
     pub fn scaling(&self) -> InputScaling {
         let c = self.shape.c as usize;
+        if self.images.is_empty() {
+            return InputScaling::unit(c);
+        }
         let mut sum = vec![0u64; c];
         let mut square = vec![0u64; c];
         for (i, &v) in self.images.iter().flat_map(|image| image.iter().enumerate()) {
@@ -90,6 +100,7 @@ impl Examples {
     /// The first `count` examples.
     pub fn truncate(&mut self, count: usize) {
         self.images.truncate(count);
+        self.reals.truncate(count);
         self.labels.truncate(count);
     }
 }

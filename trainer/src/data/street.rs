@@ -54,6 +54,7 @@ pub fn generate(seed: u64, h: u32, w: u32, train: usize, val: usize) -> Split {
             ignore: None,
             licence: LICENCE.into(),
             images,
+            reals: Vec::new(),
             labels,
         }
     };

@@ -2,17 +2,18 @@
 
 pub mod digits;
 pub mod fcn;
+pub mod mobilenet;
 pub mod segnet;
 pub mod street;
 
 use crate::data::augment::Augment;
-use crate::data::{DataError, Split, folders, idx, street as scenes};
+use crate::data::{DataError, Split, cifar, folders, idx, street as scenes};
 use crate::graph::{Graph, GraphError};
 use crate::train::{ClassWeights, Optimiser, Recipe, Schedule};
 use std::path::Path;
 
 /// Models by name.
-pub const NAMES: [&str; 6] = ["digits", "street", "segnet", "fcn32s", "fcn16s", "fcn8s"];
+pub const NAMES: [&str; 7] = ["digits", "street", "segnet", "fcn32s", "fcn16s", "fcn8s", "mobilenet"];
 
 /// Rows and columns of the pictures that the CamVid models take.
 pub const CAMVID_SIZE: (u32, u32) = (120, 160);
@@ -23,6 +24,7 @@ pub fn recipe(name: &str) -> Option<Recipe> {
         "digits" => digits::recipe(),
         "street" => street::recipe(),
         "segnet" => segnet::recipe(),
+        "mobilenet" => mobilenet::recipe(),
         _ => fcn::recipe(stride(name)?),
     })
 }
@@ -62,11 +64,12 @@ pub fn graph(name: &str, classes: u32) -> Option<Result<Graph, GraphError>> {
         "digits" => digits::graph(),
         "street" => street::graph(street::HEIGHT, street::WIDTH, classes),
         "segnet" => segnet::graph(h, w, classes),
+        "mobilenet" => mobilenet::graph(mobilenet::SIZE, mobilenet::SIZE, classes),
         _ => fcn::graph(stride(name)?, h, w, classes),
     })
 }
 
-/// The data of a model. `root` holds `mnist` and `camvid`, or is the folder of the one that is needed; without
+/// The data of a model. `root` holds `mnist`, `camvid` and `cifar10`, or is the folder of the one that is needed; without
 /// it, the generator's scenes stand in for street pictures. `None` for a name that is not in [`NAMES`].
 pub fn data(name: &str, root: Option<&Path>) -> Option<Result<Split, DataError>> {
     let (h, w) = CAMVID_SIZE;
@@ -84,6 +87,12 @@ pub fn data(name: &str, root: Option<&Path>) -> Option<Result<Split, DataError>>
         ("digits", None) => Err(DataError::Missing {
             path: "mnist".into(),
             expected: "the digits need MNIST's IDX files: name their folder with --data or DUNLIN_DATA"
+                .into(),
+        }),
+        ("mobilenet", Some(root)) => cifar::read(&inside(root, "cifar10"), mobilenet::SIZE, mobilenet::SIZE),
+        ("mobilenet", None) => Err(DataError::Missing {
+            path: "cifar10".into(),
+            expected: "the mobilenet needs CIFAR-10's strips: name their folder with --data or DUNLIN_DATA"
                 .into(),
         }),
         (_, Some(root)) => folders::read(&inside(root, "camvid"), h, w),
