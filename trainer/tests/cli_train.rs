@@ -1,8 +1,12 @@
 //! `dunlin train` and what follows it, on generated scenes: the whole way to an int8 file in one epoch.
 
 use assert_cmd::Command;
+use dunlin::shape::{Shape, Window};
+use dunlin_trainer::net::Net;
+use dunlin_trainer::train::supervised;
+use predicates::prelude::*;
 use predicates::str::contains;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 fn dunlin() -> Command {
     let mut command = Command::cargo_bin("dunlin").expect("the binary is built with the tests");
@@ -53,4 +57,104 @@ fn a_trained_model_is_quantised_again_and_measured_with_the_same_result() {
     let mut other = dunlin();
     other.args(["train", "street", "--epochs", "2", "--quiet", "--resume", "--out"]).arg(&run);
     other.assert().failure().code(1).stderr(contains("another recipe"));
+}
+
+/// A small trained network (so it is called), as the folder of a run.
+fn backbone(folder: &Path) -> PathBuf {
+    let mut n = Net::new("backbone");
+    let x = n.input("image", Shape::image(12, 12, 3)).unwrap();
+    let x = n.conv_bn_relu("block1", x, 8, Window::square(3, 2)).unwrap();
+    let x = n.conv_bn_relu("block2", x, 8, Window::square(3, 2)).unwrap();
+    let x = n.global_avg_pool("mean", x).unwrap();
+    let x = n.dense("score", x, 7).unwrap();
+    let mut graph = n.finish(x).unwrap();
+    graph.initialise(3);
+    let run = folder.join("backbone");
+    supervised::save(&run, &graph, "untrained").unwrap();
+    run
+}
+
+/// Dark and bright pictures in a folder for each class.
+fn pictures(folder: &Path) -> PathBuf {
+    let data = folder.join("pictures");
+    for (class, level) in [("bright", 170u32), ("dark", 40)] {
+        std::fs::create_dir_all(data.join(class)).unwrap();
+        for i in 0..20u32 {
+            let picture = image::RgbImage::from_fn(10, 14, |x, y| {
+                let v = (level + (x * 7 + y * 3 + i * 11) % 40) as u8;
+                image::Rgb([v, v / 2, v])
+            });
+            picture.save(data.join(class).join(format!("{i:02}.png"))).unwrap();
+        }
+    }
+    data
+}
+
+#[test]
+fn a_new_head_learns_on_frozen_features_and_then_everything() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (run, data) = (backbone(folder.path()), pictures(folder.path()));
+    let finetune = |out: &Path| {
+        let mut command = dunlin();
+        command.arg("finetune").arg(&run).args(["--cut", "block2.relu", "--head", "classes=2", "--data"]);
+        command.arg(&data).args(["--batch", "8", "--quiet", "--json", "-o"]).arg(out);
+        command
+    };
+    let frozen = folder.path().join("frozen");
+    let report = json(finetune(&frozen).args(["--freeze", "--head-epochs", "40"]));
+    assert_eq!((&report["frozen"], &report["best"]), (&true.into(), &1.0.into()), "{report}");
+    assert_eq!(report["quantised"]["metrics"]["int8"], 1.0);
+    for name in [
+        "graph.json",
+        "best.safetensors",
+        "recipe.toml",
+        "history.jsonl",
+        "learning.png",
+        "frozen.dun",
+        "card.md",
+    ] {
+        assert!(frozen.join(name).is_file(), "{name} is missing");
+    }
+    let before = supervised::load(&run).unwrap();
+    let after = supervised::load(&frozen).unwrap();
+    assert!(after.nodes.iter().all(|n| n.name != "score"), "the old head is gone");
+    assert!(after.params.iter().filter(|p| p.trainable).all(|p| p.name.starts_with("head.")));
+    assert_ne!(before.params[0].data, after.params[0].data, "batch normalisation is folded into the weights");
+
+    let whole = folder.path().join("whole");
+    let compare = format!("frozen={}", frozen.display());
+    let report = json(finetune(&whole).args(["--epochs", "2", "--input", "16x16", "--compare", &compare]));
+    assert_eq!(report["frozen"], false);
+    let card = String::from_utf8(bytes(&whole.join("card.md"))).unwrap();
+    assert!(card.contains("| frozen | 1.0000 | 1.0000 |") && card.contains("input i8 16x16x3"), "{card}");
+
+    // The run goes on like any other.
+    let again = folder.path().join("again/whole.dun");
+    let quantised = json(
+        dunlin().arg("quantize").arg(&whole).arg("--data").arg(&data).arg("-o").arg(&again).arg("--json"),
+    );
+    assert_eq!(quantised["metrics"], report["quantised"]["metrics"]);
+}
+
+#[test]
+fn what_cannot_be_fine_tuned_is_said_and_nothing_is_written() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (run, data, out) = (backbone(folder.path()), pictures(folder.path()), folder.path().join("out"));
+    let refuse = |cut: &str, head: &str, data: &Path, more: &[&str], expected: &[&str]| {
+        let mut command = dunlin();
+        command.arg("finetune").arg(&run).args(["--cut", cut, "--head", head, "--data"]).arg(data).args(more);
+        let mut assert = command.arg("-o").arg(&out).assert().failure();
+        for text in expected {
+            assert = assert.stderr(contains(*text));
+        }
+        assert!(!out.exists(), "{cut}");
+    };
+    refuse("block2.rel", "classes=2", &data, &[], &["no node `block2.rel`", "near it are: block2.relu"]);
+    refuse("mean", "classes=3", &data, &[], &["has 2 classes (bright, dark), not 3", "--head classes=2"]);
+    refuse("mean", "classes=2", &folder.path().join("none"), &[], &["none does not exist"]);
+    refuse("mean", "classes=1", &data, &[], &["expected classes=N"]);
+    refuse("mean", "classes=2", &data, &["--input", "12"], &["expected HxW"]);
+    refuse("mean", "classes=2", &data, &["--lr", "0"], &["not a learning rate"]);
+    refuse("mean", "classes=2", &data, &["--std", "1,2"], &["2 values for 3 channels"]);
+    refuse("mean", "classes=2", &data, &["--compare", "x=nowhere"], &["nowhere"]);
 }

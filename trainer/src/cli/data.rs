@@ -2,8 +2,9 @@
 
 use dunlin::Model;
 use dunlin::shape::Shape;
-use dunlin_trainer::data::{DataError, Split, folders, idx, street};
-use dunlin_trainer::graph::Graph;
+use dunlin_trainer::data::samples::Spec;
+use dunlin_trainer::data::{DataError, Split, cifar, folders, idx, labelled, street};
+use dunlin_trainer::graph::{Graph, InputScaling};
 use dunlin_trainer::zoo;
 use miette::{Result, bail, miette};
 use std::path::{Path, PathBuf};
@@ -14,8 +15,9 @@ const VARIABLE: &str = "DUNLIN_DATA";
 /// The folder of the data.
 #[derive(Debug, clap::Args)]
 pub(super) struct DataArgs {
-    /// Folder that holds camvid/ and mnist/, or is one of them. Without it: the folder in DUNLIN_DATA, else
-    /// ../shared/data beside the checkout, else the generator's street scenes where they serve.
+    /// Folder that holds camvid/, mnist/ and cifar10/, or is one of them, or holds a folder for each class. Without
+    /// it: the folder in DUNLIN_DATA, else ../shared/data beside the checkout, else the generator's street scenes
+    /// where they serve.
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
 }
@@ -87,7 +89,7 @@ impl DataArgs {
     }
 
     /// Generated scenes where the model learnt from those and no other data is named; else pictures with masks
-    /// for a segmenter and MNIST for a classifier.
+    /// for a segmenter, and for a classifier what it learnt from: CIFAR-10, MNIST, or a folder for each class.
     fn of_kind(&self, name: &str, licence: &str, input: Shape, segmentation: bool) -> Result<Split> {
         let (train, val) = zoo::street::EXAMPLES;
         if licence == street::LICENCE && self.data.is_none() {
@@ -106,10 +108,14 @@ impl DataArgs {
             let below = root.join(folder);
             if below.is_dir() { below } else { root.clone() }
         };
-        let split = if segmentation {
-            folders::read(&inside("camvid"), input.h, input.w)
-        } else {
-            idx::digits(&inside("mnist"))
+        let split = match licence {
+            _ if segmentation => folders::read(&inside("camvid"), input.h, input.w),
+            cifar::LICENCE => cifar::read(&inside("cifar10"), input.h, input.w),
+            idx::LICENCE => idx::digits(&inside("mnist")),
+            _ => {
+                let scaling = InputScaling::unit(input.c as usize);
+                labelled::read(&root, &Spec { name: name.into(), shape: input, scaling, own: None })
+            }
         };
         split.map_err(|e| refuse(&e))
     }
@@ -119,7 +125,7 @@ impl DataArgs {
 pub(super) fn refuse(error: &DataError) -> miette::Report {
     let help = match error {
         DataError::Missing { .. } => {
-            "name the folder that holds camvid/ and mnist/, or one of them, with --data"
+            "name the folder that holds camvid/, mnist/ or cifar10/, or is one of them, or has a folder for each class, with --data"
         }
         DataError::Read { .. } => "make the file readable",
         DataError::Content { .. } => "fetch the data set again, or name another with --data",

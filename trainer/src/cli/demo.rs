@@ -3,8 +3,9 @@
 mod boards;
 mod models;
 
+use super::calibration::Calibration;
 use super::data::DataArgs;
-use super::quantize::{self, Calibration};
+use super::quantize::{self, Telling};
 use super::text::{number, table};
 use super::train::{self, Changes};
 use super::{print_json, write_picture};
@@ -137,7 +138,8 @@ fn small_model(args: &Args, left_out: &mut Vec<String>) -> Result<Entry> {
     eprintln!("quantising and evaluating");
     let dun = out.join(format!("{MODEL}.dun"));
     let commands = ["dunlin demo".to_string()];
-    let done = quantize::quantise(&graph, &split, &dun, &out, &args.calibration, &commands, args.json)?;
+    let telling = Telling { commands: &commands, compared: &[], quiet: args.json };
+    let done = quantize::quantise(&graph, &split, &dun, &out, &args.calibration, &telling)?;
     let artifact = done.artifact();
     let example = split.val.len() / 2;
     let bytes = std::fs::read(&dun).map_err(|e| miette!("{}: {e}", dun.display()))?;

@@ -1,13 +1,16 @@
 //! The subcommands: one file each, parsing and printing only.
 
+mod calibration;
 mod data;
 mod demo;
 mod dun;
 mod emulate;
 mod eval;
+mod finetune;
 mod host;
 mod inspect;
 mod io;
+mod network;
 mod quantize;
 mod run;
 mod stop;
@@ -38,6 +41,7 @@ struct Cli {
 enum Command {
     Train(train::Args),
     Quantize(quantize::Args),
+    Finetune(finetune::Args),
     Eval(eval::Args),
     Inspect(inspect::Args),
     Run(run::Args),
@@ -54,6 +58,7 @@ pub(crate) fn main() -> miette::Result<()> {
     match Cli::parse().command {
         Command::Train(args) => train::main(&args),
         Command::Quantize(args) => quantize::main(&args),
+        Command::Finetune(args) => finetune::main(&args),
         Command::Eval(args) => eval::main(&args),
         Command::Inspect(args) => inspect::main(&args),
         Command::Run(args) => run::main(&args),

@@ -1,5 +1,6 @@
 //! `dunlin quantize`: from a trained run to a `.dun` file.
 
+use super::calibration::Calibration;
 use super::data::DataArgs;
 use super::text::{number, table};
 use super::train::history;
@@ -10,7 +11,7 @@ use dunlin_trainer::export::{self, Quantised};
 use dunlin_trainer::graph::Graph;
 use dunlin_trainer::passes;
 use dunlin_trainer::plan::{self, ValueError};
-use dunlin_trainer::quantise::{FakeQuant, Method};
+use dunlin_trainer::quantise::FakeQuant;
 use dunlin_trainer::report::artifact::{self, Artifact};
 use dunlin_trainer::report::card::Metrics;
 use dunlin_trainer::train::{Optimiser, Recipe, checkpoint, supervised};
@@ -36,51 +37,55 @@ pub(super) struct Args {
     output: PathBuf,
     #[command(flatten)]
     calibration: Calibration,
+    #[command(flatten)]
+    compare: Compare,
     /// Print JSON.
     #[arg(long)]
     json: bool,
 }
 
-/// How scales are chosen.
-#[derive(Debug, clap::Args)]
-pub(super) struct Calibration {
-    /// How the range of an activation is chosen from the calibration samples.
-    #[arg(long, value_enum, default_value = "minmax")]
-    observer: Observer,
-    /// Training examples to calibrate on.
-    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..))]
-    samples: u32,
-    /// Epochs of quantisation-aware training after calibration.
-    #[arg(long, value_name = "EPOCHS", num_args = 0..=1, default_missing_value = "10")]
-    qat: Option<u32>,
+/// Rows of the card beside the model's own.
+#[derive(Debug, Default, clap::Args)]
+pub(super) struct Compare {
+    /// Name another training in the card, with the quality that RUN/metrics.json says; may be repeated.
+    #[arg(long = "compare", value_name = "NAME=RUN")]
+    runs: Vec<String>,
 }
 
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
-enum Observer {
-    /// Smallest and largest value.
-    Minmax,
-    /// All but the outermost hundredth of a percent.
-    Percentile,
-    /// The range with the least squared error.
-    Mse,
+impl Compare {
+    /// Names and qualities.
+    pub(super) fn read(&self) -> Result<Vec<(String, Metrics)>> {
+        let row = |text: &String| {
+            let Some((name, run)) = text.split_once('=') else {
+                bail!(
+                    help = "give --compare \"name of the row=folder of the run\"",
+                    "--compare {text}: no folder"
+                );
+            };
+            let path = Path::new(run).join(artifact::METRICS);
+            let refuse = |e: &dyn std::fmt::Display| {
+                miette!(
+                    help = "--compare names the folder of a run that was quantised",
+                    "{}: {e}",
+                    path.display()
+                )
+            };
+            let text = std::fs::read_to_string(&path).map_err(|e| refuse(&e))?;
+            Ok((name.to_string(), serde_json::from_str(&text).map_err(|e| refuse(&e))?))
+        };
+        self.runs.iter().map(row).collect()
+    }
 }
 
-impl Observer {
-    fn method(self) -> Method {
-        match self {
-            Self::Minmax => Method::MinMax,
-            Self::Percentile => Method::Percentile { keep: 0.9999 },
-            Self::Mse => Method::Mse,
-        }
-    }
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Minmax => "smallest and largest values",
-            Self::Percentile => "the 99.99 % range",
-            Self::Mse => "the range of least squared error",
-        }
-    }
+/// What the card says beside the numbers, and whether training is silent.
+#[derive(Debug)]
+pub(super) struct Telling<'a> {
+    /// Commands that make the model again.
+    pub(super) commands: &'a [String],
+    /// Other trainings.
+    pub(super) compared: &'a [(String, Metrics)],
+    /// No progress.
+    pub(super) quiet: bool,
 }
 
 /// What quantising gave.
@@ -115,7 +120,9 @@ pub(super) fn main(args: &Args) -> Result<()> {
     let split = args.data.of_graph(&graph)?;
     let own = format!("dunlin {}", std::env::args().skip(1).collect::<Vec<_>>().join(" "));
     let commands: Vec<String> = training(&folder, &args.data).into_iter().chain([own]).collect();
-    let done = quantise(&graph, &split, &args.output, &folder, &args.calibration, &commands, args.json)?;
+    let compared = args.compare.read()?;
+    let telling = Telling { commands: &commands, compared: &compared, quiet: args.json };
+    let done = quantise(&graph, &split, &args.output, &folder, &args.calibration, &telling)?;
     if args.json {
         return print_json(&done.report());
     }
@@ -166,17 +173,15 @@ pub(super) fn quantise(
     dun: &Path,
     run: &Path,
     how: &Calibration,
-    commands: &[String],
-    quiet: bool,
+    telling: &Telling<'_>,
 ) -> Result<Result8> {
     let options = export::Options::default();
-    let method = how.observer.method();
-    let mut q = export::post_training(trained, &split.train, how.samples as usize, method, &options)
+    let mut q = export::post_training(trained, &split.train, how.samples as usize, how.method()?, &options)
         .map_err(|e| miette!(help = "--observer chooses another calibration", "{e}"))?;
-    let mut words = format!("int8 by {} over {} training examples", how.observer.name(), how.samples);
+    let mut words = format!("int8 by {} over {} training examples", how.name(), how.samples);
     let recipe = std::fs::read_to_string(run.join("recipe.toml")).unwrap_or_default();
     if let Some(epochs) = how.qat.filter(|e| *e > 0) {
-        aware(&mut q, split, run, epochs as usize, quiet)?;
+        aware(&mut q, split, &recipe_of(run)?, &run.join("qat"), epochs as usize, telling.quiet)?;
         words = format!("{words}, then {epochs} epochs of quantisation-aware training");
     }
     let weights = Weights::from_graph(&q.graph, &Device::flex());
@@ -190,7 +195,8 @@ pub(super) fn quantise(
         recipe: &recipe,
         quantisation: &format!("{words}."),
         history: &history,
-        commands,
+        commands: telling.commands,
+        compared: telling.compared,
         threads: std::thread::available_parallelism().map_or(1, usize::from),
     };
     let artifact = artifact::write(dun, &source)
@@ -198,13 +204,24 @@ pub(super) fn quantise(
     Ok(Result8 { artifact, passes: q.passes, errors })
 }
 
-/// Quantisation-aware training from the calibrated graph; replaces graph, ranges, plan and file.
-fn aware(q: &mut Quantised, split: &Split, run: &Path, epochs: usize, quiet: bool) -> Result<()> {
-    let text = std::fs::read_to_string(run.join("recipe.toml")).map_err(|e| {
-        miette!(help = "--qat needs the recipe of the run", "{}: {e}", run.join("recipe.toml").display())
-    })?;
-    let mut recipe: Recipe =
-        toml::from_str(&text).map_err(|e| miette!("{}: {e}", run.join("recipe.toml").display()))?;
+/// The recipe in a run's folder.
+fn recipe_of(run: &Path) -> Result<Recipe> {
+    let path = run.join("recipe.toml");
+    let text = std::fs::read_to_string(&path)
+        .map_err(|e| miette!(help = "--qat needs the recipe of the run", "{}: {e}", path.display()))?;
+    toml::from_str(&text).map_err(|e| miette!("{}: {e}", path.display()))
+}
+
+/// Quantisation-aware training in the folder `out` from the calibrated graph; replaces graph, ranges, plan and file.
+pub(super) fn aware(
+    q: &mut Quantised,
+    split: &Split,
+    recipe: &Recipe,
+    out: &Path,
+    epochs: usize,
+    quiet: bool,
+) -> Result<()> {
+    let mut recipe = recipe.clone();
     recipe.epochs = epochs;
     // The weights are good already: a tenth of the rate moves them to the grid without leaving the minimum.
     let (Optimiser::AdamW { rate, .. } | Optimiser::Sgd { rate, .. }) = &mut recipe.optimiser;
@@ -216,9 +233,8 @@ fn aware(q: &mut Quantised, split: &Split, run: &Path, epochs: usize, quiet: boo
         recipe.threads,
     );
     let tap = || Box::new(fake.tap()) as Box<dyn dunlin_trainer::exec::Tap>;
-    let out = run.join("qat");
     let options = supervised::Options {
-        out: &out,
+        out,
         resume: false,
         keep_weights: true,
         stop: stop::flag(),

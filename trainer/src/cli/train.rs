@@ -1,7 +1,8 @@
 //! `dunlin train`: a model of the zoo, from data to a `.dun` file.
 
+use super::calibration::Calibration;
 use super::data::DataArgs;
-use super::quantize::{self, Calibration};
+use super::quantize::{self, Telling};
 use super::{print_json, stop, write_picture};
 use dunlin_trainer::data::Split;
 use dunlin_trainer::graph::Graph;
@@ -116,7 +117,8 @@ pub(super) fn main(args: &Args) -> Result<()> {
         let command = std::env::args().skip(1).collect::<Vec<_>>().join(" ");
         let dun = args.out.join(format!("{}.dun", graph.name));
         let commands = [format!("dunlin {command}")];
-        Some(quantize::quantise(&graph, &split, &dun, &args.out, &args.calibration, &commands, args.quiet)?)
+        let telling = Telling { commands: &commands, compared: &[], quiet: args.quiet };
+        Some(quantize::quantise(&graph, &split, &dun, &args.out, &args.calibration, &telling)?)
     };
     if args.json {
         return print_json(&Report {
@@ -175,7 +177,8 @@ pub(super) fn history(run: &Path) -> Vec<History> {
     text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
 }
 
-fn draw_history(out: &Path, graph: &Graph, split: &Split) -> Result<()> {
+/// Draws the learning curves of a run into its folder.
+pub(super) fn draw_history(out: &Path, graph: &Graph, split: &Split) -> Result<()> {
     let history = history(out);
     if history.is_empty() {
         return Ok(());

@@ -2,7 +2,7 @@
 
 use super::metrics::Confusion;
 use crate::data::Examples;
-use crate::quantise::{Int8Runner, RunnerError};
+use crate::quantise::{Int8Runner, Output, RunnerError};
 
 /// Confusion matrix of the `.dun` file over all of `set`, on `threads` threads.
 ///
@@ -13,9 +13,17 @@ pub fn evaluate(file: &[u8], set: &Examples, threads: usize) -> Result<Confusion
     let share = indices.len().div_ceil(threads.max(1)).max(1);
     let count = |chunk: &[usize]| {
         let mut confusion = Confusion::new(set.classes.len(), set.ignore);
+        let mut runner = Int8Runner::new(file)?;
+        if set.images.is_empty() {
+            for &i in chunk {
+                let output = runner.run_real(&[&*set.reals[i]])?;
+                let labels = output.first().map(Output::labels).unwrap_or_default();
+                confusion.add_all(&set.labels[i], &labels);
+            }
+            return Ok(confusion);
+        }
         let images = chunk.iter().map(|&i| &*set.images[i]);
-        Int8Runner::new(file)?
-            .label_images(images, |at, labels| confusion.add_all(&set.labels[chunk[at]], labels))?;
+        runner.label_images(images, |at, labels| confusion.add_all(&set.labels[chunk[at]], labels))?;
         Ok(confusion)
     };
     let parts: Vec<Result<Confusion, RunnerError>> = std::thread::scope(|scope| {

@@ -1,5 +1,6 @@
 //! Metrics of float and int8 models alike, and the float evaluation loop.
 
+pub mod agreement;
 pub mod float;
 pub mod int8;
 pub mod metrics;

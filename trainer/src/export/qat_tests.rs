@@ -39,6 +39,7 @@ fn examples(count: usize, seed: u64) -> Examples {
         ignore: None,
         licence: "generated".into(),
         images,
+        reals: Vec::new(),
         labels,
     }
 }

@@ -1,10 +1,10 @@
 //! Operators that hand their input on.
 
 use super::bypass;
-use crate::graph::{Graph, Node};
+use crate::graph::{Graph, Node, ValueId};
 use crate::ops::{Op, UnaryFn};
 
-/// Removes identities, dropouts, reshapes and resizes to the same shape, slices of everything, padding by
+/// Removes identities, dropouts, changes of a scale that nothing has, reshapes and resizes to the same shape, slices of everything, padding by
 /// nothing, concatenation of one tensor, 1x1 pools, clamps without bounds. Returns how many were removed.
 pub fn drop_identities(graph: &mut Graph) -> usize {
     let mut dropped = 0;
@@ -29,6 +29,11 @@ fn is_identity(graph: &Graph, node: &Node) -> bool {
     let same_shape = || graph.shape(node.inputs[0]) == graph.shape(node.outputs[0]);
     match &node.op {
         Op::Identity(_) | Op::Dropout(_) => true,
+        // It changes a type or scale where there is one, and nothing in a float graph.
+        Op::Requantize(_) => {
+            let pinned = |v: ValueId| graph.value(v).pin.is_some();
+            !pinned(node.inputs[0]) && !pinned(node.outputs[0])
+        }
         Op::Reshape(_) | Op::Slice(_) | Op::Resize(_) | Op::Tile(_) => same_shape(),
         Op::Pad(o) => o.is_none(),
         Op::Transpose(o) => o.perm == [0, 1, 2, 3],

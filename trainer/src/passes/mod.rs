@@ -1,19 +1,24 @@
 //! Rewrites of a trained graph that keep its function: one file each.
 //!
 //! They run before calibration, so that quantisation-aware training, observers and lowering see the operators
-//! that the device will run. None of them changes an output by more than float rounding.
+//! that the device will run. None of them changes an output by more than float rounding. The rewrites of transfer
+//! learning ([`cut`], [`rehead`], [`resize_input`]) do, and run only when a person asks for them.
 
+mod cut;
 mod dead_channels;
 mod drop_identities;
 mod fold_batch_norm;
 mod fuse_activations;
+mod resize_input;
 #[cfg(test)]
 pub(crate) mod testing;
 
+pub use cut::{CutError, HEAD, cut, freeze, head_of, rehead};
 pub use dead_channels::fold_dead_channels;
 pub use drop_identities::drop_identities;
 pub use fold_batch_norm::fold_batch_norm;
 pub use fuse_activations::fuse_activations;
+pub use resize_input::resize_input;
 
 use crate::graph::{Graph, GraphError, NodeId, Param, ParamId, ValueId};
 use crate::ops::{Init, Op};

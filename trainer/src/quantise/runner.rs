@@ -38,14 +38,6 @@ pub enum RunnerError {
         /// Bytes or elements.
         unit: &'static str,
     },
-    /// An input whose type does not fit the call.
-    #[error("input {index} is {found:?}, expected int8")]
-    Type {
-        /// Which input.
-        index: usize,
-        /// Its type.
-        found: DType,
-    },
 }
 
 impl From<ParseError> for RunnerError {
@@ -74,13 +66,17 @@ pub struct Output {
 }
 
 impl Output {
-    /// The values as real numbers; labels as they are.
+    /// The values as real numbers; labels and positions, which have no scale, as they are.
     pub fn real(&self) -> Vec<f32> {
         match self.dtype {
             DType::I8 => self.bytes.iter().map(|&b| self.quant.dequantize(b as i8)).collect(),
-            DType::U8 => self.bytes.iter().map(|&b| f32::from(b)).collect(),
+            DType::U8 => {
+                let real = |b: &u8| self.quant.scale * f32::from(i16::from(*b) - self.quant.zero_point);
+                self.bytes.iter().map(real).collect()
+            }
             DType::I16 => {
-                self.bytes.chunks_exact(2).map(|b| f32::from(i16::from_le_bytes([b[0], b[1]]))).collect()
+                let real = |b: &[u8]| self.quant.scale * f32::from(i16::from_le_bytes([b[0], b[1]]));
+                self.bytes.chunks_exact(2).map(real).collect()
             }
             DType::I32 => {
                 let word = |b: &[u8]| i32::from_le_bytes([b[0], b[1], b[2], b[3]]) as f32;
@@ -95,7 +91,7 @@ impl Output {
 
     /// A label per pixel: the values themselves where they are labels, else the largest channel.
     pub fn labels(&self) -> Vec<u8> {
-        if self.dtype == DType::U8 {
+        if self.dtype == DType::U8 && self.shape.c == 1 {
             return self.bytes.clone();
         }
         let scores = self.real();
@@ -171,21 +167,21 @@ impl Int8Runner {
         })?
     }
 
-    /// Runs once on real values, NHWC, which are quantised with the scale of their input.
+    /// Runs once on real values, NHWC, each brought into the type, scale and zero point of its input.
     ///
     /// # Errors
-    /// Another number, size or type of inputs than the model has.
+    /// Another number or size of inputs than the model has.
     pub fn run_real(&mut self, inputs: &[&[f32]]) -> Result<Vec<Output>, RunnerError> {
         self.session(|session| {
             inputs_fit(session, inputs.len())?;
             for (index, values) in inputs.iter().enumerate() {
-                let quant = quant_of(session, index)?;
-                let target = session.input_mut::<i8>(index)?;
-                let (expected, found) = (target.len(), values.len());
+                let tensor = tensor_of(session, index)?;
+                let (expected, found) = (tensor.shape.elements(), values.len());
                 if expected != found {
                     return Err(RunnerError::Length { index, expected, found, unit: "values" });
                 }
-                target.iter_mut().zip(*values).for_each(|(q, v)| *q = quant.quantize(*v));
+                let bytes = to_bytes(values, tensor.dtype, tensor.quant);
+                session.input_bytes_mut(index)?.copy_from_slice(&bytes);
             }
             session.run();
             outputs(session)
@@ -196,7 +192,7 @@ impl Int8Runner {
     /// labels to `each`.
     ///
     /// # Errors
-    /// An image of another size than the input, or an input that is not int8.
+    /// An image of another size than the input, or a model of more than one input.
     pub fn label_images<'i>(
         &mut self,
         images: impl Iterator<Item = &'i [u8]>,
@@ -204,20 +200,24 @@ impl Int8Runner {
     ) -> Result<(), RunnerError> {
         self.session(|session| {
             inputs_fit(session, 1)?;
-            let quant = quant_of(session, 0)?;
-            let channels = session.model().inputs().next().map_or(1, |t| t.shape.c as usize);
+            let tensor = tensor_of(session, 0)?;
+            let channels = tensor.shape.c.max(1) as usize;
             let scaling = session.model().metadata().map_or(Scaling::NONE, |m| m.scaling);
-            let tables: Vec<[i8; 256]> = (0..channels)
-                .map(|c| std::array::from_fn(|raw| quant.quantize(scaling.real(raw as f32, c))))
+            let size = tensor.dtype.size() as usize;
+            let tables: Vec<Vec<u8>> = (0..channels)
+                .map(|c| {
+                    let reals: Vec<f32> = (0..256).map(|raw| scaling.real(raw as f32, c)).collect();
+                    to_bytes(&reals, tensor.dtype, tensor.quant)
+                })
                 .collect();
             for (i, image) in images.enumerate() {
-                let target = session.input_mut::<i8>(0)?;
-                let (expected, found) = (target.len(), image.len());
+                let target = session.input_bytes_mut(0)?;
+                let (expected, found) = (tensor.shape.elements(), image.len());
                 if expected != found {
                     return Err(RunnerError::Length { index: 0, expected, found, unit: "pixel bytes" });
                 }
-                for (at, (q, &raw)) in target.iter_mut().zip(image).enumerate() {
-                    *q = tables[at % channels][usize::from(raw)];
+                for (at, (value, &raw)) in target.chunks_exact_mut(size).zip(image).enumerate() {
+                    value.copy_from_slice(&tables[at % channels][usize::from(raw) * size..][..size]);
                 }
                 session.run();
                 let labels = outputs(session)?.first().map(Output::labels).unwrap_or_default();
@@ -233,12 +233,25 @@ fn inputs_fit(session: &Session<'_, '_>, found: usize) -> Result<(), RunnerError
     if expected == found { Ok(()) } else { Err(RunnerError::Inputs { expected, found }) }
 }
 
-fn quant_of(session: &Session<'_, '_>, index: usize) -> Result<QParams, RunnerError> {
-    match session.model().inputs().nth(index) {
-        Some(t) if t.dtype == DType::I8 => Ok(t.quant),
-        Some(t) => Err(RunnerError::Type { index, found: t.dtype }),
-        None => Err(RunnerError::Inputs { expected: index, found: index + 1 }),
+/// Real numbers as the bytes of a tensor, nearest and saturated.
+fn to_bytes(values: &[f32], dtype: DType, q: QParams) -> Vec<u8> {
+    // `as` saturates.
+    let steps = |v: f32| (v / q.scale).round() as i32;
+    let shifted = |v: f32| steps(v).saturating_add(i32::from(q.zero_point));
+    match dtype {
+        DType::I8 => values.iter().map(|&v| q.quantize(v) as u8).collect(),
+        DType::U8 => values.iter().map(|&v| shifted(v).clamp(0, 255) as u8).collect(),
+        DType::I16 => {
+            values.iter().flat_map(|&v| (shifted(v).clamp(-32768, 32767) as i16).to_le_bytes()).collect()
+        }
+        DType::I32 => values.iter().flat_map(|&v| steps(v).to_le_bytes()).collect(),
+        DType::F32 => values.iter().flat_map(|v| v.to_le_bytes()).collect(),
     }
+}
+
+fn tensor_of(session: &Session<'_, '_>, index: usize) -> Result<dunlin::format::Tensor, RunnerError> {
+    let expected = session.model().inputs().len();
+    session.model().inputs().nth(index).copied().ok_or(RunnerError::Inputs { expected, found: index + 1 })
 }
 
 fn outputs(session: &Session<'_, '_>) -> Result<Vec<Output>, RunnerError> {

@@ -60,6 +60,8 @@ pub struct Source<'a> {
     pub history: &'a [History],
     /// Commands that make the model again.
     pub commands: &'a [String],
+    /// Other trainings measured on the same data: name and quality.
+    pub compared: &'a [(String, Metrics)],
     /// Threads for the evaluation.
     pub threads: usize,
 }
@@ -119,6 +121,7 @@ pub fn write(dun: &Path, source: &Source<'_>) -> Result<Artifact, ArtifactError>
         recipe: source.recipe,
         quantisation: source.quantisation,
         commands: source.commands,
+        compared: source.compared,
         pictures: &pictures,
     };
     files.bytes("card.md", card.markdown().as_bytes())?;

@@ -75,6 +75,8 @@ pub struct Card<'a> {
     pub quantisation: &'a str,
     /// Commands that make it again.
     pub commands: &'a [String],
+    /// Other trainings measured on the same data: name and quality.
+    pub compared: &'a [(String, Metrics)],
     /// Pictures beside the card: file name and caption.
     pub pictures: &'a [(String, String)],
 }
@@ -142,6 +144,15 @@ impl Card<'_> {
             }
         }
         let _ = writeln!(s, "\nint8 is the `.dun` file as the runtime runs it.\n");
+        if !self.compared.is_empty() {
+            let metric = &m.metric;
+            let _ = writeln!(s, "| trained otherwise | {metric}, float | {metric}, int8 |\n|---|---:|---:|");
+            let _ = writeln!(s, "| this model | {:.4} | {:.4} |", m.float, m.int8);
+            for (name, other) in self.compared {
+                let _ = writeln!(s, "| {name} | {:.4} | {:.4} |", other.float, other.int8);
+            }
+            let _ = writeln!(s);
+        }
     }
 
     fn architecture(&self, s: &mut String) {

@@ -141,23 +141,43 @@ fn prepare(
     data: &Split,
     options: &Options<'_>,
 ) -> Result<(), TrainError> {
-    let io = |source| CheckpointError::Io { path: options.out.into(), source };
-    std::fs::create_dir_all(options.out).map_err(io)?;
+    describe(graph, recipe, data);
+    if !options.keep_weights {
+        graph.meta.input = Some(data.train.scaling());
+        graph.initialise(recipe.seed);
+    }
+    let bad = |e: &dyn std::fmt::Display| TrainError::Recipe(format!("cannot write the recipe: {e}"));
+    let text = toml::to_string_pretty(recipe).map_err(|e| bad(&e))?;
+    save_graph(options.out, graph)?;
+    Ok(write_atomically(&options.out.join("recipe.toml"), text.as_bytes())?)
+}
+
+/// Writes into the metadata of `graph` what it is trained on.
+pub fn describe(graph: &mut Graph, recipe: &Recipe, data: &Split) {
     let meta = &mut graph.meta;
     meta.classes = data.train.classes.clone();
     meta.palette = data.train.palette.clone();
     meta.ignore = data.train.ignore;
     meta.data_licence = data.train.licence.clone();
     meta.recipe = recipe.model.clone();
-    if !options.keep_weights {
-        meta.input = Some(data.train.scaling());
-        graph.initialise(recipe.seed);
-    }
-    let bad = |e: &dyn std::fmt::Display| TrainError::Recipe(format!("cannot write the recipe: {e}"));
-    let text = toml::to_string_pretty(recipe).map_err(|e| bad(&e))?;
-    write_atomically(&options.out.join("recipe.toml"), text.as_bytes())?;
-    let text = serde_json::to_string_pretty(graph).map_err(|e| bad(&e))?;
-    Ok(write_atomically(&options.out.join("graph.json"), text.as_bytes())?)
+}
+
+/// Writes `graph.json`, making the folder where it is missing.
+fn save_graph(dir: &Path, graph: &Graph) -> Result<(), CheckpointError> {
+    let path = dir.join("graph.json");
+    std::fs::create_dir_all(dir).map_err(|source| CheckpointError::Io { path: dir.into(), source })?;
+    let text = serde_json::to_string_pretty(graph)
+        .map_err(|e| CheckpointError::Content { path: path.clone(), problem: e.to_string() })?;
+    write_atomically(&path, text.as_bytes())
+}
+
+/// Writes a graph with its weights as the folder of a run, for [`load`]; `note` goes into the header of the weights.
+///
+/// # Errors
+/// The file system refuses.
+pub fn save(dir: &Path, graph: &Graph, note: &str) -> Result<(), CheckpointError> {
+    save_graph(dir, graph)?;
+    checkpoint::save_weights(&dir.join("best.safetensors"), graph, note)
 }
 
 /// Reads the graph of a run's folder with its best weights.
