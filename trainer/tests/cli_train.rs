@@ -158,3 +158,26 @@ fn what_cannot_be_fine_tuned_is_said_and_nothing_is_written() {
     refuse("mean", "classes=2", &data, &["--std", "1,2"], &["2 values for 3 channels"]);
     refuse("mean", "classes=2", &data, &["--compare", "x=nowhere"], &["nowhere"]);
 }
+
+#[test]
+fn a_network_is_exported_as_onnx_in_float_and_in_int8() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (run, data) = (backbone(folder.path()), pictures(folder.path()));
+    let (float, int8) = (folder.path().join("new/float.onnx"), folder.path().join("int8.onnx"));
+    let report = json(dunlin().arg("export").arg(&run).arg("--json").arg("--onnx").arg(&float));
+    assert_eq!((&report["quantised"], &report["nodes"]), (&false.into(), &8.into()));
+    json(
+        dunlin()
+            .arg("export")
+            .arg(&run)
+            .args(["--json", "--qdq", "--data"])
+            .arg(&data)
+            .arg("--onnx")
+            .arg(&int8),
+    );
+    let has = |path: &Path, name: &str| bytes(path).windows(name.len()).any(|w| w == name.as_bytes());
+    assert!(has(&float, "BatchNormalization") && !has(&float, "QuantizeLinear"));
+    assert!(has(&int8, "DequantizeLinear") && !has(&int8, "BatchNormalization"));
+    let nowhere = dunlin().args(["export", "nowhere", "--onnx", "x.onnx"]).assert().failure().code(1);
+    nowhere.stderr(contains("nowhere").and(contains("help:")));
+}

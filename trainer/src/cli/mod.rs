@@ -6,6 +6,7 @@ mod demo;
 mod dun;
 mod emulate;
 mod eval;
+mod export;
 mod finetune;
 mod host;
 mod inspect;
@@ -42,6 +43,7 @@ enum Command {
     Train(train::Args),
     Quantize(quantize::Args),
     Finetune(finetune::Args),
+    Export(export::Args),
     Eval(eval::Args),
     Inspect(inspect::Args),
     Run(run::Args),
@@ -59,6 +61,7 @@ pub(crate) fn main() -> miette::Result<()> {
         Command::Train(args) => train::main(&args),
         Command::Quantize(args) => quantize::main(&args),
         Command::Finetune(args) => finetune::main(&args),
+        Command::Export(args) => export::main(&args),
         Command::Eval(args) => eval::main(&args),
         Command::Inspect(args) => inspect::main(&args),
         Command::Run(args) => run::main(&args),

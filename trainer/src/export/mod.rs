@@ -1,4 +1,6 @@
-//! From a trained graph to the bytes of a `.dun` file.
+//! From a trained graph to the bytes of a `.dun` file, or of an ONNX file.
+
+pub mod onnx;
 
 use crate::data::Examples;
 use crate::eval;

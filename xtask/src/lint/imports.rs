@@ -86,9 +86,10 @@ const TRAINER: Layers = Layers {
     ),
 };
 
-/// Crates that only some modules of the trainer may name. `eval` runs float graphs on burn's devices, as `train` does.
+/// Crates that only some modules of the trainer may name. `eval` runs float graphs on burn's devices, as `train` does;
+/// `export` writes the protobuf types that tract reads.
 const FOREIGN: [(&str, &[&str]); 2] =
-    [("burn", &["exec", "ops", "train", "eval"]), ("tract_", &["import", "eval"])];
+    [("burn", &["exec", "ops", "train", "eval"]), ("tract_", &["import", "export", "eval"])];
 
 /// Findings in the checkout at `root`.
 pub(super) fn check(root: &Path) -> Result<Vec<String>, String> {
