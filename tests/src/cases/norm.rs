@@ -40,6 +40,8 @@ pub(super) fn l2_normalize(draw: &mut Draw<'_>) -> Draft {
     let input = quant(draw);
     let zero = i64::from(input.zero_point);
     let output = Operand::int8(shape, QParams { scale: 1.0 / 128.0, zero_point: 0 });
-    let op = Op::L2Normalize(L2Normalize {});
-    Draft::unary(op, Operand::int8(shape, input), output, move |x| oracle::l2_normalize(&x, zero)).by_rows()
+    let value_first = draw.chance(40);
+    let op = Op::L2Normalize(L2Normalize { value_first });
+    let input = Operand::int8(shape, input);
+    Draft::unary(op, input, output, move |x| oracle::l2_normalize(&x, zero, value_first)).by_rows()
 }

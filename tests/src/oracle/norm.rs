@@ -36,13 +36,19 @@ fn inverse_square_root(sum: i64) -> Factor {
     }
 }
 
-/// Every row of channels over its norm; output scale 1/128, zero 0.
-pub fn l2_normalize(x: &Grid, zero: i64) -> Grid {
+/// Every row of channels over its norm; output scale 1/128, zero 0. `value_first`: as in the uint8 kernel, which scales
+/// 128 times the value.
+pub fn l2_normalize(x: &Grid, zero: i64, value_first: bool) -> Grid {
     let data = x.data.chunks(x.size[3]).flat_map(|row| {
         let sum = row.iter().map(|q| (q - zero) * (q - zero)).sum();
         let Factor { multiplier, shift } = inverse_square_root(sum);
-        let factor = Factor { multiplier, shift: shift + 7 };
-        row.iter().map(move |q| rescale(q - zero, factor).clamp(-128, 127))
+        row.iter().map(move |q| {
+            let scaled = match value_first {
+                true => rescale(128 * (q - zero), Factor { multiplier, shift }),
+                false => rescale(q - zero, Factor { multiplier, shift: shift + 7 }),
+            };
+            scaled.clamp(-128, 127)
+        })
     });
     Grid { size: x.size, data: data.collect() }
 }

@@ -112,7 +112,7 @@ fn reductions_and_their_factors() {
 #[test]
 fn norms_have_the_scale_of_the_reference() {
     let x = tensor(Shape::rows(2, 3), 0);
-    let norm = Op::L2Normalize(L2Normalize {});
+    let norm = Op::L2Normalize(L2Normalize { value_first: false });
     assert_eq!(operator_fault(norm, &[x], x, none()), NodeFault::Quantisation(1));
     let logarithm = |difference: i32, reverse| {
         let mut data = DataSection::new();

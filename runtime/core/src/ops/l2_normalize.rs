@@ -14,7 +14,11 @@ use serde::{Deserialize, Serialize};
 /// zero point 0. Rows may be bounded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct L2Normalize {}
+pub struct L2Normalize {
+    /// The rounding of models of the uint8 scheme: 128 times the value is scaled, rather than the value by 128
+    /// times the factor.
+    pub value_first: bool,
+}
 
 /// Most channels whose squares, of at most 255 each, sum to 32 bits.
 const CHANNELS: u32 = i32::MAX as u32 / (255 * 255);
@@ -46,8 +50,12 @@ impl Operator for L2Normalize {
         let y: &mut [i8] = bytemuck::cast_slice_mut(y);
         for (x, y) in x.chunks_exact(c).zip(y.chunks_exact_mut(c)) {
             let mut factor = inverse_root(x.iter().map(|&x| (i32::from(x) - zero).pow(2)).sum());
-            factor.shift += FRACTION;
-            let scaled = |&x: &i8| Clamp::FULL.apply(factor.apply(i32::from(x) - zero));
+            let mut fraction = FRACTION;
+            if !self.value_first {
+                factor.shift += FRACTION;
+                fraction = 0;
+            }
+            let scaled = |&x: &i8| Clamp::FULL.apply(factor.apply((i32::from(x) - zero) << fraction));
             y.iter_mut().zip(x).for_each(|(y, x)| *y = scaled(x));
         }
         Some(())

@@ -1,7 +1,7 @@
 //! Operators that move elements, reduce axes or normalise channels.
 
 use super::{Lowering, QTensor, factor, unsupported};
-use crate::graph::{Node, ValueId};
+use crate::graph::{Node, Scheme, ValueId};
 use crate::ops::{self, ArgExtreme, Gather, PadMode, PadOp, Reduce, ReduceFn, StridedSlice, Transpose};
 use crate::quantise::QuantiseError;
 use crate::quantise::points::{LOGARITHM_OUTPUT, NORM_OUTPUT};
@@ -134,7 +134,8 @@ impl Lowering<'_> {
 
     pub(super) fn l2_normalize(&mut self, node: &Node) -> Result<(), QuantiseError> {
         self.dictated(node, NORM_OUTPUT)?;
-        self.plain(node, int8::Op::L2Normalize(int8::L2Normalize {}))
+        let value_first = self.scheme(node.outputs[0]) == Scheme::Uint8;
+        self.plain(node, int8::Op::L2Normalize(int8::L2Normalize { value_first }))
     }
 
     /// Requires the scale and zero point of an output that the reference fixes.
