@@ -2,12 +2,14 @@
 
 use super::{Options, dun};
 use crate::exec::{self, Device, Mode, NoTap, Tensor, TensorData, Weights};
-use crate::graph::Graph;
+use crate::graph::{Graph, Pin, Scheme};
 use crate::ops::*;
 use crate::passes::testing::outputs;
 use crate::plan;
 use crate::quantise::*;
+use dunlin::format::DType as Element;
 use dunlin::ops::BlockOrder;
+use dunlin::quant::QParams;
 use dunlin::shape::{Pad, Shape};
 use rand::Rng;
 use rand_pcg::Pcg64;
@@ -112,7 +114,7 @@ fn indices_equal_those_of_the_float_graph() {
         let float = outputs(&graph, &input).remove(0);
         let values: Vec<f32> = input[0].clone().into_data().try_into_vec().unwrap();
         let found = Int8Runner::new(file.as_slice()).unwrap().run_real(&[&values]).unwrap().remove(0);
-        assert_eq!(found.dtype, dunlin::format::DType::I32);
+        assert_eq!(found.dtype, Element::I32);
         let equal = found.real().iter().zip(&float).filter(|(a, b)| a == b).count();
         // Two values within one step of int8 are a tie there.
         assert!(equal * 10 >= float.len() * 9, "{axis:?}: {equal} of {} equal", float.len());
@@ -143,4 +145,26 @@ fn samples_that_an_operator_mixes_run_one_by_one() {
     };
     let apart: Vec<f32> = two.into_iter().flat_map(&run).collect();
     assert_eq!(run(both), apart);
+}
+
+#[test]
+fn a_16_bit_constant_pads_with_all_its_bits() {
+    let quant = QParams { scale: 0.001, zero_point: 0 };
+    for (value, steps) in [(22.269, 22_269i16), (-0.1, -100), (99.0, i16::MAX)] {
+        let pad = Pad { top: 1, bottom: 0, left: 2, right: 1 };
+        let mut graph =
+            single(PadOp { pad, channels: [0, 1], value, ..PadOp::default() }, &[Shape::image(2, 2, 1)]);
+        for v in &mut graph.values {
+            v.pin = Some(Pin { dtype: Element::I16, quant, scheme: Scheme::Int8 });
+        }
+        let file = dun(&graph, &Ranges::new(&graph), &Options::default()).unwrap().1;
+        let input: Vec<u8> = [1i16, 2, 3, 4].iter().flat_map(|v| v.to_le_bytes()).collect();
+        let found = Int8Runner::new(file.as_slice()).unwrap().run_bytes(&[&input]).unwrap().remove(0);
+        let found: Vec<i16> = found.bytes.chunks_exact(2).map(|b| i16::from_le_bytes([b[0], b[1]])).collect();
+        let mut expected = vec![steps; 3 * 5 * 2];
+        for (at, v) in [(7, 1), (8, 2), (12, 3), (13, 4)] {
+            expected[2 * at] = v;
+        }
+        assert_eq!(found, expected);
+    }
 }

@@ -71,7 +71,10 @@ impl Lowering<'_> {
         let op = match o.mode {
             PadMode::Constant => {
                 let value = self.padding(node, o.value)?;
-                int8::Op::Pad(int8::Pad { before, after, value })
+                match i8::try_from(value) {
+                    Ok(value) => int8::Op::Pad(int8::Pad { before, after, value }),
+                    Err(_) => return self.padded_by_edges(node, o, value),
+                }
             }
             PadMode::Reflect => mirrored(int8::Mirror::Reflect),
             PadMode::Symmetric => mirrored(int8::Mirror::Symmetric),
@@ -79,15 +82,62 @@ impl Lowering<'_> {
         self.shared(node, op)
     }
 
-    /// The constant of a padding in quantised values of the output: saturated in int8.
-    fn padding(&self, node: &Node, value: f32) -> Result<i8, QuantiseError> {
+    /// The constant of a padding in quantised values of the output, saturated.
+    fn padding(&self, node: &Node, value: f32) -> Result<i16, QuantiseError> {
         let quant = self.quant(node.outputs[0])?;
         let steps = (f64::from(value) / f64::from(quant.scale)).round() + f64::from(quant.zero_point);
         match self.element(node.outputs[0]) {
-            DType::I8 => Ok(steps.clamp(-128.0, 127.0) as i8),
-            _ if (-128.0..=127.0).contains(&steps) => Ok(steps as i8),
+            DType::I8 => Ok(steps.clamp(-128.0, 127.0) as i16),
+            DType::I16 => Ok(steps.clamp(-32768.0, 32767.0) as i16),
+            _ if (-128.0..=127.0).contains(&steps) => Ok(steps as i16),
             _ => Err(unsupported(node, format!("the padding {value} is {steps} steps: at most 127 can be"))),
         }
+    }
+
+    /// Padding with a 16-bit constant, for which the runtime's padding has no room: edges in the data section are
+    /// joined to the tensor, one axis after the other.
+    fn padded_by_edges(&mut self, node: &Node, o: &PadOp, value: i16) -> Result<(), QuantiseError> {
+        let (before, after) = o.edges();
+        let target = self.quant(node.outputs[0])?;
+        let mut current = self.with_scale(node, node.inputs[0], target)?;
+        let padded: Vec<usize> = (0..4).filter(|&a| before[a] > 0 || after[a] > 0).collect();
+        if padded.is_empty() {
+            return self.shared(node, int8::Op::Reshape(int8::Reshape {}));
+        }
+        for (step, &a) in padded.iter().enumerate() {
+            let whole = self.program.tensors[usize::from(current)].clone();
+            let Shape { n, h, w, c } = whole.shape;
+            let resized = |size: u32| {
+                let mut sizes = [n, h, w, c];
+                sizes[a] = size;
+                Shape::new(sizes[0], sizes[1], sizes[2], sizes[3])
+            };
+            let name = format!("{}.{step}", node.name);
+            let edge = QTensor { persistent: false, value: None, ..whole };
+            let mut constant = |len: u16| {
+                if len == 0 {
+                    return None;
+                }
+                let shape = resized(u32::from(len));
+                let constant = Some(self.program.data.push(&vec![value; shape.elements()]));
+                let name = format!("{name}.edge");
+                Some(self.add_tensor(QTensor { name, shape, constant, ..edge.clone() }))
+            };
+            let (first, last) = (constant(before[a]), constant(after[a]));
+            let inputs = first.into_iter().chain([current]).chain(last).collect();
+            let output = match step + 1 == padded.len() {
+                true => self.tensor(node.outputs[0])?,
+                false => {
+                    let size = [n, h, w, c][a] + u32::from(before[a]) + u32::from(after[a]);
+                    let shape = resized(size);
+                    self.add_tensor(QTensor { name: name.clone(), shape, constant: None, ..edge })
+                }
+            };
+            let axis = [int8::Axis::N, int8::Axis::H, int8::Axis::W, int8::Axis::C][a];
+            self.push(&name, int8::Op::Concat(int8::Concat { axis }), inputs, vec![output]);
+            current = output;
+        }
+        Ok(())
     }
 
     /// Element type of a value in the integer program.
