@@ -306,8 +306,10 @@ impl Course {
 
 fn finish(args: &Args, graph: &Graph, split: &Split) -> Result<quantize::Result8> {
     train::draw_history(&args.output, graph, split)?;
+    let command = format!("dunlin {}", std::env::args().skip(1).collect::<Vec<_>>().join(" "));
+    super::write(&args.output.join(quantize::COMMAND), command.as_bytes())?;
     let dun = args.output.join(format!("{}.dun", graph.name));
-    let commands = [format!("dunlin {}", std::env::args().skip(1).collect::<Vec<_>>().join(" "))];
+    let commands = [command];
     let compared = args.compare.read()?;
     let telling = Telling { commands: &commands, compared: &compared, quiet: args.quiet || args.json };
     quantize::quantise(graph, split, &dun, &args.output, &args.calibration, &telling)

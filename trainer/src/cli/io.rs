@@ -196,7 +196,9 @@ fn quantise(tensor: &Tensor, scaling: &Scaling, pixels: &[u8]) -> Result<Vec<u8>
 /// Real scores of a classifier; a classifier that gives one label gives it the whole score.
 fn scores(output: &Output) -> Vec<f32> {
     match (output.dtype, output.bytes.first()) {
-        (DType::U8, Some(&label)) => (0..=label).map(|l| if l == label { 1.0 } else { 0.0 }).collect(),
+        (DType::U8, Some(&label)) if output.shape.c == 1 => {
+            (0..=label).map(|l| if l == label { 1.0 } else { 0.0 }).collect()
+        }
         _ => output.real(),
     }
 }

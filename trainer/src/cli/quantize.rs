@@ -2,7 +2,7 @@
 
 use super::calibration::Calibration;
 use super::data::DataArgs;
-use super::text::{number, table};
+use super::text::{number, short, table};
 use super::train::history;
 use super::{print_json, stop};
 use dunlin_trainer::data::Split;
@@ -130,8 +130,14 @@ pub(super) fn main(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// The command that trained a run, from its recipe and how that differs from the model's own.
+/// File in a run's folder with the command that made it, where its recipe does not say that.
+pub(super) const COMMAND: &str = "command.txt";
+
+/// The command that trained a run: as the run keeps it, else from its recipe and how that differs from the model's own.
 fn training(run: &Path, data: &DataArgs) -> Option<String> {
+    if let Ok(command) = std::fs::read_to_string(run.join(COMMAND)) {
+        return Some(command.trim().to_string());
+    }
     let recipe: Recipe = toml::from_str(&std::fs::read_to_string(run.join("recipe.toml")).ok()?).ok()?;
     let own = zoo::recipe(&recipe.model)?;
     let mut command = format!("dunlin train {}", recipe.model);
@@ -292,7 +298,7 @@ impl Result8 {
         println!("passes: {}", passes.join(", "));
         let rows = self.errors.iter().map(|e| {
             let snr = if e.snr.is_finite() { format!("{:.1}", e.snr) } else { "exact".into() };
-            vec![e.name.clone(), snr, format!("{:.1}", e.steps)]
+            vec![short(&e.name), snr, format!("{:.1}", e.steps)]
         });
         println!("\n{}\n", table(&["value", "SNR dB", "largest error, steps"], &[1, 2], rows));
         let (m, t) = (&self.artifact.metrics, &self.artifact.facts.totals);

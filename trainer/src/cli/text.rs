@@ -19,6 +19,11 @@ pub(super) fn table(head: &[&str], right: &[usize], rows: impl IntoIterator<Item
     text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
 }
 
+/// A name without what a converter has fused into it, which follows after semicolons.
+pub(super) fn short(name: &str) -> String {
+    name.split(';').next().unwrap_or_default().to_string()
+}
+
 /// `1234567` as `1,234,567`.
 pub(super) fn number(n: u64) -> String {
     let digits = n.to_string();

@@ -46,7 +46,10 @@ pub enum CutError {
 /// # Errors
 /// No such node, or one whose output is no feature.
 pub fn cut(graph: &mut Graph, name: &str) -> Result<(), CutError> {
-    let Some(node) = graph.nodes.iter().find(|n| n.name == name) else {
+    // A converter joins the names of what it has fused with semicolons: any of them will do.
+    let exact = graph.nodes.iter().find(|n| n.name == name);
+    let part = || graph.nodes.iter().find(|n| n.name.split(';').any(|part| part == name));
+    let Some(node) = exact.or_else(part) else {
         return Err(CutError::Unknown {
             graph: graph.name.clone(),
             name: name.into(),
@@ -129,9 +132,10 @@ fn near(graph: &Graph, name: &str) -> Vec<String> {
         .nodes
         .iter()
         .map(|n| {
-            let other = n.name.to_lowercase();
+            let short = n.name.split(';').next().unwrap_or_default();
+            let other = short.to_lowercase();
             let inside = other.contains(&wanted) || wanted.contains(&other);
-            (!inside, distance(&wanted, &other), n.name.as_str())
+            (!inside, distance(&wanted, &other), short)
         })
         .collect();
     all.sort_by_key(|(outside, distance, _)| (*outside, *distance));

@@ -161,7 +161,11 @@ pub(super) fn node(w: &mut Writer<'_>, n: &Node) -> Result<bool, OnnxError> {
             let inputs = [x.as_str(), &gamma, &beta, &mean, &variance];
             w.node("BatchNormalization", &inputs, &[&y], vec![float("epsilon", o.epsilon)]);
         }
-        Op::Unary(o) => unary(w, o.function, &x, &y),
+        Op::Unary(o) => {
+            if !unary(w, o.function, &x, &y) {
+                return Ok(false);
+            }
+        }
         Op::ArgMax(_) => w.node("ArgMax", &[&x], &[&y], vec![int("axis", 1), int("keepdims", 1)]),
         Op::Constant(_) => {
             let (dims, data) = w.permuted(n.params[0], [0, 3, 1, 2]);
@@ -292,7 +296,8 @@ fn resize(w: &mut Writer<'_>, o: &Resize, to: Shape, x: &str, y: &str) {
     w.node("Resize", &[x, "", "", &sizes], &[y], attributes);
 }
 
-fn unary(w: &mut Writer<'_>, function: UnaryFn, x: &str, y: &str) {
+/// A function of one element; false where it has no form.
+fn unary(w: &mut Writer<'_>, function: UnaryFn, x: &str, y: &str) -> bool {
     let mut plain = |op: &str, attributes| w.node(op, &[x], &[y], attributes);
     match function {
         UnaryFn::Relu => plain("Relu", Vec::new()),
@@ -322,7 +327,9 @@ fn unary(w: &mut Writer<'_>, function: UnaryFn, x: &str, y: &str) {
             let halved = times(w, &sum, &half, 0.5);
             w.node("Mul", &[x, &halved], &[y], Vec::new());
         }
+        _ => return false,
     }
+    true
 }
 
 /// `x` times a constant, as `y`.
