@@ -10,6 +10,7 @@ mod add;
 mod argmax;
 mod avg_pool;
 mod axes;
+mod batch_matmul;
 mod batch_norm;
 mod batch_space;
 mod concat;
@@ -21,6 +22,7 @@ mod depthwise;
 mod dropout;
 mod gather;
 mod identity;
+mod lstm;
 mod max_pool;
 mod max_unpool;
 mod mul;
@@ -33,6 +35,7 @@ mod resize;
 mod slice;
 mod softmax;
 mod strided_slice;
+mod svdf;
 mod tile;
 mod transpose;
 mod transpose_conv2d;
@@ -42,6 +45,7 @@ pub use activation::Activation;
 pub use add::Add;
 pub use argmax::ArgMax;
 pub use avg_pool::AvgPool;
+pub use batch_matmul::BatchMatMul;
 pub use batch_norm::BatchNorm;
 pub use batch_space::{BatchToSpace, SpaceToBatch};
 pub use concat::{Axis, Concat};
@@ -53,6 +57,7 @@ pub use depthwise::DepthwiseConv2d;
 pub use dropout::Dropout;
 pub use gather::Gather;
 pub use identity::Identity;
+pub use lstm::Lstm;
 pub use max_pool::{MaxPool, MaxPoolIndices};
 pub use max_unpool::MaxUnpool;
 pub use mul::Mul;
@@ -65,6 +70,7 @@ pub use resize::{Resize, ResizeMode};
 pub use slice::Slice;
 pub use softmax::Softmax;
 pub use strided_slice::StridedSlice;
+pub use svdf::Svdf;
 pub use tile::Tile;
 pub use transpose::Transpose;
 pub use transpose_conv2d::TransposeConv2d;
@@ -319,6 +325,9 @@ operators! {
     ArgExtreme(ArgExtreme),
     LogSoftmax(LogSoftmax),
     L2Normalize(L2Normalize),
+    Lstm(Lstm),
+    Svdf(Svdf),
+    BatchMatMul(BatchMatMul),
 }
 
 impl Op {
@@ -332,6 +341,7 @@ impl Op {
             Op::Add(o) => Some(o.fused),
             Op::MaxPool(o) => Some(o.fused),
             Op::AvgPool(o) => Some(o.fused),
+            Op::Svdf(o) => Some(o.fused),
             _ => None,
         }
     }
@@ -346,6 +356,7 @@ impl Op {
             Op::Add(o) => Some(&mut o.fused),
             Op::MaxPool(o) => Some(&mut o.fused),
             Op::AvgPool(o) => Some(&mut o.fused),
+            Op::Svdf(o) => Some(&mut o.fused),
             _ => None,
         }
     }

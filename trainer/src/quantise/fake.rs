@@ -115,9 +115,10 @@ impl Shared {
         follow.steps -= 1;
         follow.seen.fill(Range::EMPTY);
         for (group, q) in self.groups.iter_mut().enumerate() {
-            let dictated = self.ranges.points().groups[group].fixed.is_some();
-            if let (false, Some(range)) = (dictated, self.ranges.groups[group]) {
-                *q = params::activation(range.lo, range.hi);
+            let points = &self.ranges.points().groups[group];
+            if let (None, Some(range)) = (points.fixed, self.ranges.groups[group]) {
+                let scale = if points.wide { params::wide_activation } else { params::activation };
+                *q = scale(range.lo, range.hi);
             } else {
                 self.ranges.groups[group] = known[group];
             }
@@ -160,7 +161,8 @@ impl Tap for FakeTap {
             seen[group] = seen[group].union(ends);
         }
         let q = self.groups[group];
-        let (lo, hi) = params::limits(q);
+        let wide = self.points.groups[group].wide;
+        let (lo, hi) = if wide { params::wide_limits(q) } else { params::limits(q) };
         let clamped = tensor.clamp(lo, hi);
         let rounded = clamped.clone().div_scalar(q.scale).round().mul_scalar(q.scale);
         straight_through(clamped, rounded)

@@ -23,6 +23,21 @@ pub fn activation(lo: f32, hi: f32) -> QParams {
     QParams { scale, zero_point: zero.clamp(-128.0, 127.0) as i16 }
 }
 
+/// Scale of a 16-bit value in `lo ..= hi`: the smallest power of two that holds it.
+///
+/// A range of nothing but zero gets the scale 2^-15.
+pub fn wide_activation(lo: f32, hi: f32) -> QParams {
+    let largest = f64::from(lo.abs().max(hi.abs()));
+    let power = (largest / 32_767.0).log2().ceil().max(-28.0);
+    let scale = if power.is_finite() && largest > 0.0 { power.exp2() as f32 } else { 1.0 / 32_768.0 };
+    QParams { scale, zero_point: 0 }
+}
+
+/// Smallest and largest real value that 16 bits with this scale hold.
+pub fn wide_limits(q: QParams) -> (f32, f32) {
+    (q.scale * -32_768.0, q.scale * 32_767.0)
+}
+
 /// Smallest and largest real value that int8 with these parameters holds.
 pub fn limits(q: QParams) -> (f32, f32) {
     let real = |v: i16| q.scale * f32::from(v - q.zero_point);

@@ -14,6 +14,8 @@ pub struct Group {
     pub sources: Vec<ValueId>,
     /// Scale and zero point where the operator dictates them.
     pub fixed: Option<QParams>,
+    /// Values of 16 bits, whose scale is a power of two: what a recurrent operator remembers.
+    pub wide: bool,
 }
 
 /// The quantisation points of a graph. Every float value is one: a value that only a fused activation would
@@ -88,7 +90,10 @@ fn shares(op: &Op) -> bool {
         | Op::ArgExtreme(_)
         | Op::ArgMax(_)
         | Op::Constant(_)
-        | Op::Requantize(_) => false,
+        | Op::Requantize(_)
+        | Op::Lstm(_)
+        | Op::Svdf(_)
+        | Op::BatchMatMul(_) => false,
     }
 }
 
@@ -109,6 +114,14 @@ impl QuantPoints {
         for node in &graph.nodes {
             let y = node.outputs[0];
             if graph.value(y).dtype != DType::Float {
+                continue;
+            }
+            if let Some((same, wide)) = remembered(node) {
+                node.outputs.iter().for_each(|v| source[v.0] = true);
+                same.windows(2).for_each(|pair| sets.join(pair[0].0, pair[1].0));
+                wide.windows(2).for_each(|pair| sets.join(pair[0].0, pair[1].0));
+                let root = sets.find(wide[0].0);
+                sets.wide[root] = true;
                 continue;
             }
             if !shares(&node.op) {
@@ -134,7 +147,11 @@ impl QuantPoints {
         for &v in written.filter(|v| graph.value(**v).dtype == DType::Float) {
             let root = sets.find(v.0);
             let group = *index[root].get_or_insert_with(|| {
-                points.groups.push(Group { fixed: sets.fixed[root], ..Group::default() });
+                points.groups.push(Group {
+                    fixed: sets.fixed[root],
+                    wide: sets.wide[root],
+                    ..Group::default()
+                });
                 points.groups.len() - 1
             });
             points.of[v.0] = Some(group);
@@ -151,9 +168,27 @@ impl QuantPoints {
         self.of[value.0]
     }
 
+    /// Whether the value has 16 bits (see [`Group::wide`]).
+    pub fn is_wide(&self, value: ValueId) -> bool {
+        self.of[value.0].is_some_and(|group| self.groups[group].wide)
+    }
+
     /// Whether the value is computed anew (see [`Group::sources`]).
     pub fn is_source(&self, value: ValueId) -> bool {
         self.source[value.0]
+    }
+}
+
+/// Of a recurrent node the values that share the scale of its output, and those that share a 16-bit scale.
+fn remembered(node: &Node) -> Option<(Vec<ValueId>, Vec<ValueId>)> {
+    let of = |outputs: &[usize], input: usize| {
+        let outputs = outputs.iter().map(|&i| node.outputs[i]);
+        outputs.chain(node.inputs.get(input).copied()).collect()
+    };
+    match &node.op {
+        Op::Lstm(_) => Some((of(&[0, 1], 1), of(&[2, 3], 2))),
+        Op::Svdf(_) => Some((vec![node.outputs[0]], of(&[1, 2], 1))),
+        _ => None,
     }
 }
 
@@ -177,11 +212,12 @@ fn joined(graph: &Graph, node: &Node, sets: &mut Sets) -> Vec<ValueId> {
 struct Sets {
     parent: Vec<usize>,
     fixed: Vec<Option<QParams>>,
+    wide: Vec<bool>,
 }
 
 impl Sets {
     fn new(count: usize) -> Self {
-        Self { parent: (0..count).collect(), fixed: vec![None; count] }
+        Self { parent: (0..count).collect(), fixed: vec![None; count], wide: vec![false; count] }
     }
 
     fn find(&mut self, mut v: usize) -> usize {
@@ -202,6 +238,7 @@ impl Sets {
         let (a, b) = (self.find(a), self.find(b));
         if a != b {
             self.fixed[a] = self.fixed[a].or(self.fixed[b]);
+            self.wide[a] |= self.wide[b];
             self.parent[b] = a;
         }
     }

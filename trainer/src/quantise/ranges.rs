@@ -96,6 +96,9 @@ impl Ranges {
             return Ok(fixed);
         }
         match self.groups[group] {
+            Some(range) if range.is_finite() && self.points.groups[group].wide => {
+                Ok(params::wide_activation(range.lo, range.hi))
+            }
             Some(range) if range.is_finite() => Ok(params::activation(range.lo, range.hi)),
             Some(range) => Err(error(format!("{} to {}", range.lo, range.hi))),
             None => Err(error("no sample".into())),

@@ -189,7 +189,7 @@ impl Int8Runner {
     }
 
     /// Runs on each image of raw pixels, NHWC, scaled as the file's metadata says, and hands the first output's
-    /// labels to `each`.
+    /// labels to `each`. Persistent tensors are reset before each image.
     ///
     /// # Errors
     /// An image of another size than the input, or a model of more than one input.
@@ -211,6 +211,7 @@ impl Int8Runner {
                 })
                 .collect();
             for (i, image) in images.enumerate() {
+                session.reset_state();
                 let target = session.input_bytes_mut(0)?;
                 let (expected, found) = (tensor.shape.elements(), image.len());
                 if expected != found {

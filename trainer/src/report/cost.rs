@@ -14,6 +14,10 @@ pub(super) fn weights(op: &Op, input: &Tensor, output: &Tensor) -> u64 {
         Op::TransposeConv2d(o) => o.window.taps() as u64 * i * channels(o.labels),
         Op::DepthwiseConv2d(o) => o.window.taps() as u64 * u64::from(output.shape.c),
         Op::Dense(_) => i * u64::from(output.shape.c),
+        // Four gates of inputs and hidden state.
+        Op::Lstm(_) | Op::Lstm16x8(_) => 4 * u64::from(output.shape.c) * (i + u64::from(output.shape.c)),
+        // Without the weights in time, whose number only the state tells.
+        Op::Svdf(o) => i * u64::from(output.shape.c) * u64::from(o.rank),
         _ => 0,
     }
 }

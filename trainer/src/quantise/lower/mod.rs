@@ -5,6 +5,7 @@
 
 mod elementwise;
 mod movement;
+mod recurrent;
 mod shape;
 mod state;
 mod table;
@@ -157,6 +158,9 @@ impl Lowering<'_> {
             Op::ArgExtreme(o) => self.arg_extreme(node, o),
             Op::LogSoftmax(_) => self.log_softmax(node),
             Op::L2Normalize(_) => self.l2_normalize(node),
+            Op::Lstm(o) => self.lstm(node, o),
+            Op::Svdf(o) => self.svdf(node, o),
+            Op::BatchMatMul(o) => self.batch_matmul(node, o),
             Op::BatchNorm(_) => Err(unsupported(node, "run the passes first, which fold it")),
         }
     }
@@ -169,7 +173,10 @@ impl Lowering<'_> {
         let v = self.graph.value(value);
         let (dtype, quant) = match (v.pin, v.dtype) {
             (Some(pin), _) => (pin.dtype, pin.quant),
-            (None, ops::DType::Float) => (DType::I8, self.ranges.qparams(self.graph, value)?),
+            (None, ops::DType::Float) => {
+                let dtype = if self.ranges.points().is_wide(value) { DType::I16 } else { DType::I8 };
+                (dtype, self.ranges.qparams(self.graph, value)?)
+            }
             (None, ops::DType::Label | ops::DType::Index) => (DType::U8, QParams::UNIT),
             (None, ops::DType::Int) => (DType::I32, QParams::UNIT),
         };
