@@ -24,12 +24,12 @@ fn draft(op: Op, shape: Shape, scales: [f32; 2], oracle: impl Fn(Grid) -> Grid +
 pub(super) fn rectify(draw: &mut Draw<'_>) -> Draft {
     let shape = shape(draw);
     let (positive, negative) = (requant_to(draw, 0, 30), requant_to(draw, 0, 30));
-    let (flip, clamp) = (draw.chance(40), clamp16(draw));
-    let op = Op::Rectify16(Rectify16 { positive: positive.0, negative: negative.0, flip, clamp });
+    let (flip, clamp) = ([draw.chance(20), draw.chance(40)], clamp16(draw));
+    let op = Op::Rectify16(Rectify16 { scale: [positive.0, negative.0], flip, clamp });
     let range = [i64::from(clamp.min), i64::from(clamp.max)];
     let output = draw.pick(&[0.01, 0.02]);
     let mut draft =
-        draft(op, shape, [0.01, output], move |x| oracle::rectify(&x, positive.1, negative.1, flip, range));
+        draft(op, shape, [0.01, output], move |x| oracle::rectify(&x, [positive.1, negative.1], flip, range));
     draft.features = [positive.2, negative.2].into_iter().flatten().collect();
     draft.feature(Feature::Activation, clamp != Clamp16::FULL)
 }

@@ -38,16 +38,12 @@ pub fn interpolate(x: &Grid, table: &[i64]) -> Grid {
     Grid::build(x.size, |index| lookup(x.at(index), table))
 }
 
-/// One factor from zero up and another below, whose sign `flip` turns; then the range.
-pub fn rectify(x: &Grid, positive: Factor, negative: Factor, flip: bool, range: [i64; 2]) -> Grid {
+/// One factor from zero up and another below, whose signs `flip` turns; then the range.
+pub fn rectify(x: &Grid, factors: [Factor; 2], flip: [bool; 2], range: [i64; 2]) -> Grid {
     Grid::build(x.size, |index| {
         let x = x.at(index);
-        let value = match x {
-            0.. => rescale(x, positive),
-            _ if flip => rescale(x.abs(), negative),
-            _ => rescale(x, negative),
-        };
-        value.clamp(range[0], range[1])
+        let (factor, flip) = if x >= 0 { (factors[0], flip[0]) } else { (factors[1], flip[1]) };
+        rescale(if flip { -x } else { x }, factor).clamp(range[0], range[1])
     })
 }
 

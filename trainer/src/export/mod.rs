@@ -109,3 +109,5 @@ mod movement_tests;
 mod qat_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod wide_tests;

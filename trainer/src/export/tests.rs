@@ -164,7 +164,7 @@ fn fused_labels_equal_those_of_separate_scores() {
         let g = filled(g, 2);
         let ranges = ranges(&g, Method::MinMax);
         let made = |fuse_argmax| {
-            let options = Options { lower: LowerOptions { fuse_argmax }, ..Options::default() };
+            let options = Options { lower: LowerOptions { fuse_argmax, ..LowerOptions::default() }, ..Options::default() };
             dun(&g, &ranges, &options).unwrap()
         };
         let ((fused, a), (separate, b)) = (made(true), made(false));

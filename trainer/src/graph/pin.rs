@@ -45,6 +45,8 @@ pub struct PinnedParam {
     pub scales: Vec<f32>,
     /// Zero point of the weights: 0 outside of the uint8 scheme.
     pub zero_point: i16,
+    /// Bits of an integer in the file. A bias of 32 bits makes the sums of 16-bit activations wrap there.
+    pub bits: u8,
     /// The integers, in the order of [`super::Param::data`].
     pub ints: Vec<i64>,
 }

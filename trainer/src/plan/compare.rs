@@ -47,7 +47,7 @@ pub fn compare(
     ranges: &Ranges,
     sample: &[Tensor<4>],
 ) -> Result<Vec<ValueError>, CompareError> {
-    let program = lower(graph, ranges, LowerOptions { fuse_argmax: false })?;
+    let program = lower(graph, ranges, LowerOptions { fuse_argmax: false, ..LowerOptions::default() })?;
     let options = PlanOptions { reuse: false, reorder: false, ..PlanOptions::default() };
     let plan = Plan::new(program, &options);
     let file = plan.encode().map_err(CompareError::Encode)?;

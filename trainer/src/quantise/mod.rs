@@ -14,7 +14,7 @@ mod ranges;
 mod runner;
 
 pub use fake::{FakeQuant, FakeTap};
-pub use lower::{LowerOptions, lower};
+pub use lower::{LowerOptions, Precision, lower};
 pub use observe::Method;
 pub use points::{Group, QuantPoints};
 pub use qgraph::{QGraph, QNode, QTensor};

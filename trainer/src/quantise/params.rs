@@ -3,12 +3,16 @@
 //! Lowering and fake quantisation both call these functions; no other place computes a scale.
 
 use crate::ops::{Activation, Op};
-use dunlin::quant::{Clamp, QParams};
+use dunlin::quant::{Clamp, Clamp16, QParams};
 
 /// Largest magnitude of an int8 weight: symmetric, so that −128 is not used.
 pub const WEIGHT_MAX: f32 = 127.0;
 /// Largest product of an activation less its zero point and a weight, as the runtime's parser counts it.
 const LARGEST_PRODUCT: u64 = 255 * 128;
+/// Largest product of a 16-bit activation and a weight.
+const LARGEST_WIDE_PRODUCT: u64 = 1 << 22;
+/// Largest 64-bit sum that the runtime accepts.
+const WIDE_SUM: u64 = (1 << 47) - 1;
 
 /// Scale and zero point of an activation in `lo ..= hi`, widened to hold 0, which is exactly representable.
 ///
@@ -36,6 +40,10 @@ pub fn wide_activation(lo: f32, hi: f32) -> QParams {
 /// Smallest and largest real value that 16 bits with this scale hold.
 pub fn wide_limits(q: QParams) -> (f32, f32) {
     (q.scale * -32_768.0, q.scale * 32_767.0)
+/// Scale of a 16-bit activation in `lo ..= hi`, which has no zero point.
+/// A range of nothing but zero gets the scale 1/32768.
+    let scale = lo.abs().max(hi.abs()) / 32_767.0;
+    QParams { scale: if scale < f32::MIN_POSITIVE { 1.0 / 32_768.0 } else { scale }, zero_point: 0 }
 }
 
 /// Smallest and largest real value that int8 with these parameters holds.
@@ -53,6 +61,16 @@ pub fn clamp(activation: Activation, q: QParams) -> Clamp {
         steps.saturating_add(i32::from(q.zero_point)).clamp(-128, 127) as i8
     };
     Clamp { min: quantised(lo), max: quantised(hi) }
+}
+
+/// As [`clamp`], for an int16 output.
+pub fn clamp16(activation: Activation, q: QParams) -> Clamp16 {
+    let (lo, hi) = activation.bounds();
+    let quantised = |v: f32| {
+        let steps = (v / q.scale).round() as i32;
+        steps.saturating_add(i32::from(q.zero_point)).clamp(-32_768, 32_767) as i16
+    };
+    Clamp16 { min: quantised(lo), max: quantised(hi) }
 }
 
 /// Where the output channel of an operator's weights is: `true` for the last axis (depthwise), `false` for the
@@ -100,12 +118,36 @@ pub fn weight_scales(
     input_scale: f32,
     taps: u64,
 ) -> Vec<f32> {
+    scales_with_room(weights, bias, channels, channel_last, input_scale, bias_room(taps))
+}
+
+/// As [`weight_scales`], for 64-bit sums of 16-bit activations.
+pub fn wide_weight_scales(
+    weights: &[f32],
+    bias: Option<&[f32]>,
+    channels: usize,
+    channel_last: bool,
+    input_scale: f32,
+    taps: u64,
+) -> Vec<f32> {
+    let room = WIDE_SUM.saturating_sub(taps.saturating_mul(LARGEST_WIDE_PRODUCT));
+    scales_with_room(weights, bias, channels, channel_last, input_scale, room)
+}
+
+fn scales_with_room(
+    weights: &[f32],
+    bias: Option<&[f32]>,
+    channels: usize,
+    channel_last: bool,
+    input_scale: f32,
+    room: u64,
+) -> Vec<f32> {
     let mut largest = vec![0.0f32; channels];
     for (i, w) in weights.iter().enumerate() {
         let slot = &mut largest[channel_of(i, weights.len(), channels, channel_last)];
         *slot = slot.max(w.abs());
     }
-    let room = bias_room(taps).max(1) as f64 * 0.5;
+    let room = room.max(1) as f64 * 0.5;
     let scale = |(c, max): (usize, f32)| {
         let bias = bias.map_or(0.0, |b| f64::from(b[c]).abs());
         let floor = bias / (f64::from(input_scale) * room);
@@ -118,6 +160,11 @@ pub fn weight_scales(
 /// Largest magnitude of an integer bias next to a sum of `taps` products; 0 where the sum alone is too long.
 pub fn bias_room(taps: u64) -> u64 {
     (i32::MAX as u64).saturating_sub(taps.saturating_mul(LARGEST_PRODUCT))
+}
+
+/// Most products of 16-bit activations that a 64-bit sum holds.
+pub fn longest_wide_sum() -> u64 {
+    WIDE_SUM / LARGEST_WIDE_PRODUCT
 }
 
 /// Most products that a 32-bit sum holds.
@@ -133,6 +180,11 @@ pub fn weight(w: f32, scale: f32) -> i8 {
 /// The 32-bit bias nearest to `b`, saturated.
 pub fn bias(b: f32, input_scale: f32, weight_scale: f32) -> i32 {
     (f64::from(b) / (f64::from(input_scale) * f64::from(weight_scale))).round() as i32
+}
+
+/// The 64-bit bias nearest to `b`, saturated.
+pub fn wide_bias(b: f32, input_scale: f32, weight_scale: f32) -> i64 {
+    (f64::from(b) / (f64::from(input_scale) * f64::from(weight_scale))).round() as i64
 }
 
 #[cfg(test)]
@@ -180,5 +232,17 @@ mod tests {
             assert!(u64::from(bias(b, 0.01, scale).unsigned_abs()) <= bias_room(taps));
         }
         assert_eq!(longest_sum(), 65_793);
+    }
+
+    #[test]
+    fn wide_values_are_symmetric_and_their_biases_fit() {
+        assert_eq!(wide_activation(-2.0, 1.0), QParams { scale: 2.0 / 32_767.0, zero_point: 0 });
+        assert_eq!(wide_activation(0.0, 0.0).scale, 1.0 / 32_768.0);
+        let q = QParams { scale: 0.001, zero_point: 0 };
+        assert_eq!(clamp16(Activation::Relu6, q), Clamp16 { min: 0, max: 6000 });
+        assert_eq!(clamp16(Activation::None, q), Clamp16::FULL);
+        let taps = longest_wide_sum() - 1;
+        let scale = wide_weight_scales(&[1e-6], Some(&[3e8]), 1, false, 1e-5, taps)[0];
+        assert!(wide_bias(3e8, 1e-5, scale).unsigned_abs() + taps * LARGEST_WIDE_PRODUCT <= WIDE_SUM);
     }
 }

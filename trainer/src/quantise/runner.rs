@@ -75,7 +75,9 @@ impl Output {
                 self.bytes.iter().map(real).collect()
             }
             DType::I16 => {
-                let real = |b: &[u8]| self.quant.scale * f32::from(i16::from_le_bytes([b[0], b[1]]));
+                let zero = i32::from(self.quant.zero_point);
+                let steps = |b: &[u8]| i32::from(i16::from_le_bytes([b[0], b[1]])) - zero;
+                let real = |b: &[u8]| self.quant.scale * steps(b) as f32;
                 self.bytes.chunks_exact(2).map(real).collect()
             }
             DType::I32 => {

@@ -221,7 +221,7 @@ pub(crate) trait Isa {
 }
 
 /// Index of the largest entry, the first of equals; `row` is not empty.
-pub(crate) fn argmax(row: &[i8]) -> usize {
+pub(crate) fn argmax<T: Copy + Ord>(row: &[T]) -> usize {
     let mut best = 0;
     for (i, &value) in row.iter().enumerate() {
         if value > row[best] {

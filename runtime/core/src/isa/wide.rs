@@ -73,22 +73,19 @@ impl SigmoidParams {
 /// Constants of a function that is linear on each side of zero.
 #[derive(Clone, Copy)]
 pub(crate) struct RectifyParams {
-    pub(crate) positive: Requant,
-    pub(crate) negative: Requant,
-    /// The negative side is turned up.
-    pub(crate) flip: bool,
+    /// Magnitude of the factor of values from zero up, and of those below.
+    pub(crate) scale: [Requant; 2],
+    /// Whether each factor is negative.
+    pub(crate) flip: [bool; 2],
     pub(crate) clamp: Clamp16,
 }
 
 impl RectifyParams {
     #[inline(always)]
     pub(crate) fn apply(&self, x: i16) -> i16 {
-        let x = i32::from(x);
-        self.clamp.apply(match (x >= 0, self.flip) {
-            (true, _) => self.positive.apply(x),
-            (false, false) => self.negative.apply(x),
-            (false, true) => self.negative.apply(-x),
-        })
+        let side = usize::from(x < 0);
+        let x = if self.flip[side] { -i32::from(x) } else { i32::from(x) };
+        self.clamp.apply(self.scale[side].apply(x))
     }
 }
 

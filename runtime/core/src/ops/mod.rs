@@ -234,7 +234,7 @@ operators! {
     AveragePool2d16,
     /// Softmax over channels of 16-bit values.
     Softmax16,
-    /// Relu, leaky relu, absolute value or clamp of 16-bit values.
+    /// Relu, leaky relu, absolute value, negation or clamp of 16-bit values.
     Rectify16,
     /// Logistic function of 16-bit values.
     Logistic16,

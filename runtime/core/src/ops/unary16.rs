@@ -11,16 +11,15 @@ use crate::quant::{Clamp16, Requant};
 use serde::{Deserialize, Serialize};
 
 /// A function that is linear on each side of zero, with another scale: relu, leaky relu, absolute value,
-/// clamp. TensorFlow Lite semantics, elementwise; rows may be bounded.
+/// negation, clamp. TensorFlow Lite semantics, elementwise; rows may be bounded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Rectify16 {
-    /// Factor of values from zero up: slope times input scale over output scale.
-    pub positive: Requant,
-    /// Magnitude of the factor of values below zero.
-    pub negative: Requant,
-    /// Values below zero have a negative slope: the magnitude is taken of `-x`.
-    pub flip: bool,
+    /// Magnitude of the factor of values from zero up, and of those below: slope times input scale over
+    /// output scale.
+    pub scale: [Requant; 2],
+    /// Whether each slope is negative: the magnitude is then taken of `-x`.
+    pub flip: [bool; 2],
     /// Range of the result.
     pub clamp: Clamp16,
 }
@@ -76,14 +75,15 @@ impl Operator for Rectify16 {
 
     fn check(&self, cx: &Operands<'_>) -> Result<(), NodeFault> {
         elementwise(cx)?;
-        check_requant(self.positive)?;
-        check_requant(self.negative)?;
+        for factor in self.scale {
+            check_requant(factor)?;
+        }
         if self.clamp.min > self.clamp.max { Err(NodeFault::Attribute) } else { Ok(()) }
     }
 
     fn run<I: Isa>(&self, io: &mut Io<'_, '_>) -> Option<()> {
-        let &Self { positive, negative, flip, clamp } = self;
-        run(io, |a, out| I::rectify16(&RectifyParams { positive, negative, flip, clamp }, a, out))
+        let &Self { scale, flip, clamp } = self;
+        run(io, |a, out| I::rectify16(&RectifyParams { scale, flip, clamp }, a, out))
     }
 }
 

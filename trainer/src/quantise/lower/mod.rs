@@ -10,13 +10,14 @@ mod shape;
 mod state;
 mod table;
 mod weighted;
+mod wide;
 
 use super::points::UNIT_OUTPUT;
 use super::qgraph::{QGraph, QNode, QTensor};
 use super::{QuantiseError, Ranges, params};
 use crate::graph::{Graph, Node, NodeId, Scheme, ValueId};
 use crate::ops::{self, Op, ResizeMode};
-use dunlin::format::{DType, OwnedMetadata, Scaling};
+use dunlin::format::{Blob, DType, OwnedMetadata, Scaling};
 use dunlin::ops as int8;
 use dunlin::ops::LabelScores;
 use dunlin::quant::{QParams, Requant};
@@ -27,11 +28,23 @@ pub struct LowerOptions {
     /// Store only the index of the largest class in the operator that computes the scores (convolution,
     /// transpose convolution, resize), so that the scores never exist at full resolution.
     pub fuse_argmax: bool,
+    /// Type of the activations of values that are not pinned.
+    pub precision: Precision,
+}
+
+/// Type of activations; weights have 8 bits either way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Precision {
+    /// 8 bits with a zero point.
+    #[default]
+    Int8,
+    /// 16 bits without: more exact, and slower on most cores.
+    Int16x8,
 }
 
 impl Default for LowerOptions {
     fn default() -> Self {
-        Self { fuse_argmax: true }
+        Self { fuse_argmax: true, precision: Precision::Int8 }
     }
 }
 
@@ -40,6 +53,11 @@ impl Default for LowerOptions {
 /// # Errors
 /// An operator that int8 does not have, a value without a range, constants that do not fit.
 pub fn lower(graph: &Graph, ranges: &Ranges, options: LowerOptions) -> Result<QGraph, QuantiseError> {
+    let widened = match options.precision {
+        Precision::Int8 => None,
+        Precision::Int16x8 => Some(wide::widened(graph, ranges)?),
+    };
+    let graph = widened.as_ref().unwrap_or(graph);
     let mut lowering = Lowering {
         graph,
         ranges,
@@ -109,6 +127,9 @@ struct Lowering<'a> {
 
 impl Lowering<'_> {
     fn node(&mut self, id: NodeId, node: &Node) -> Result<(), QuantiseError> {
+        if self.lower_wide(node)? {
+            return Ok(());
+        }
         match &node.op {
             Op::Conv2d(o) => self.conv(id, node, o),
             Op::DepthwiseConv2d(o) => self.depthwise(node, o),
@@ -234,13 +255,17 @@ impl Lowering<'_> {
     fn with_scale(&mut self, node: &Node, value: ValueId, target: QParams) -> Result<u16, QuantiseError> {
         let id = self.tensor(value)?;
         let tensor = self.program.tensors[usize::from(id)].clone();
-        if tensor.dtype != DType::I8 || tensor.quant == target {
+        if !matches!(tensor.dtype, DType::I8 | DType::I16) || tensor.quant == target {
             return Ok(id);
         }
         let scale = factor(node, 0, f64::from(tensor.quant.scale) / f64::from(target.scale))?;
         let name = format!("{}.{}", node.name, tensor.name);
         let rescaled = self.add_tensor(QTensor { name: name.clone(), quant: target, value: None, ..tensor });
-        self.push(&name, int8::Op::Requantize(int8::Requantize { scale }), vec![id], vec![rescaled]);
+        let op = match self.program.tensors[usize::from(id)].dtype {
+            DType::I8 => int8::Op::Requantize(int8::Requantize { scale }),
+            _ => int8::Op::Convert(int8::Convert { scale, truncate: false }),
+        };
+        self.push(&name, op, vec![id], vec![rescaled]);
         Ok(rescaled)
     }
 
@@ -280,15 +305,20 @@ impl Lowering<'_> {
     }
 
     fn softmax(&mut self, node: &Node, beta: f32) -> Result<(), QuantiseError> {
+        debug_assert_eq!(self.quant(node.outputs[0])?, UNIT_OUTPUT);
+        let exp = self.softmax_table(node, beta)?;
+        self.plain(node, int8::Op::Softmax(int8::Softmax { exp }))
+    }
+
+    /// Exponentials of the differences of an int8 softmax.
+    fn softmax_table(&mut self, node: &Node, beta: f32) -> Result<Blob, QuantiseError> {
         if self.graph.shape(node.inputs[0]).c > 4096 {
             return Err(unsupported(node, "softmax takes at most 4,096 channels"));
         }
-        debug_assert_eq!(self.quant(node.outputs[0])?, UNIT_OUTPUT);
         let scale = f64::from(self.quant(node.inputs[0])?.scale);
         let table = dunlin::fixed::softmax_table(scale, f64::from(beta))
             .ok_or_else(|| unsupported(node, "beta must be positive and finite"))?;
-        let exp = self.program.data.push(&table);
-        self.plain(node, int8::Op::Softmax(int8::Softmax { exp }))
+        Ok(self.program.data.push(&table))
     }
 }
 

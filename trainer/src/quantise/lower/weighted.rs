@@ -61,12 +61,7 @@ impl Lowering<'_> {
                 limit: params::longest_sum(),
             });
         }
-        for id in &node.params {
-            let param = self.graph.param(*id);
-            if param.data.iter().any(|v| !v.is_finite()) {
-                return Err(QuantiseError::NotFinite { node: node.name.clone(), param: param.name.clone() });
-            }
-        }
+        self.parameters_are_finite(node)?;
         let channel_last =
             params::channel_last(&node.op).ok_or_else(|| unsupported(node, "it has no weights"))?;
         let channels = self.graph.shape(node.outputs[0]).c as usize;
@@ -116,14 +111,7 @@ impl Lowering<'_> {
         clamp: Clamp,
     ) -> Result<Filter, QuantiseError> {
         let channels = self.graph.shape(node.outputs[0]).c as usize;
-        let (weight_zero, scales) = (pin.zero_point, &pin.scales);
-        if scales.len() != 1 && scales.len() != channels {
-            let found = scales.len();
-            return Err(unsupported(node, format!("{found} weight scales for {channels} output channels")));
-        }
-        let weight_zero = i8::try_from(weight_zero)
-            .map_err(|_| unsupported(node, format!("weight zero point {weight_zero} is not int8")))?;
-        let weights = as_int8(node, &self.graph.param(node.params[0]).name, &pin.ints)?;
+        let (weights, weight_zero) = self.pinned_weights(node, pin, channels)?;
         let bias = match node.params.get(1).map(|id| self.graph.param(*id)) {
             None => vec![0; channels],
             Some(param) => match &param.pin {
@@ -131,7 +119,7 @@ impl Lowering<'_> {
                 None => return Err(unsupported(node, "its weights are quantised, its bias is not")),
             },
         };
-        let (multiplier, shift) = self.pinned_factors(node, scales, channels)?;
+        let (multiplier, shift) = self.pinned_factors(node, &pin.scales, channels)?;
         let data = &mut self.program.data;
         Ok(Filter {
             weights: data.push(&weights),
@@ -141,6 +129,33 @@ impl Lowering<'_> {
             weight_zero,
             clamp,
         })
+    }
+
+    /// Refuses parameters that a training that diverged leaves behind.
+    pub(super) fn parameters_are_finite(&self, node: &Node) -> Result<(), QuantiseError> {
+        let mut params = node.params.iter().map(|id| self.graph.param(*id));
+        match params.find(|param| param.data.iter().any(|v| !v.is_finite())) {
+            None => Ok(()),
+            Some(param) => {
+                Err(QuantiseError::NotFinite { node: node.name.clone(), param: param.name.clone() })
+            }
+        }
+    }
+
+    /// Weights as their file gives them, and their zero point.
+    pub(super) fn pinned_weights(
+        &self,
+        node: &Node,
+        pin: &PinnedParam,
+        channels: usize,
+    ) -> Result<(Vec<i8>, i8), QuantiseError> {
+        let (zero, found) = (pin.zero_point, pin.scales.len());
+        if found != 1 && found != channels {
+            return Err(unsupported(node, format!("{found} weight scales for {channels} output channels")));
+        }
+        let weight_zero = i8::try_from(zero)
+            .map_err(|_| unsupported(node, format!("weight zero point {zero} is not int8")))?;
+        Ok((as_int8(node, &self.graph.param(node.params[0]).name, &pin.ints)?, weight_zero))
     }
 
     /// Multiplier and shift of each output channel for weights with these scales (one, or one per channel).
