@@ -40,10 +40,6 @@ pub fn wide_activation(lo: f32, hi: f32) -> QParams {
 /// Smallest and largest real value that 16 bits with this scale hold.
 pub fn wide_limits(q: QParams) -> (f32, f32) {
     (q.scale * -32_768.0, q.scale * 32_767.0)
-/// Scale of a 16-bit activation in `lo ..= hi`, which has no zero point.
-/// A range of nothing but zero gets the scale 1/32768.
-    let scale = lo.abs().max(hi.abs()) / 32_767.0;
-    QParams { scale: if scale < f32::MIN_POSITIVE { 1.0 / 32_768.0 } else { scale }, zero_point: 0 }
 }
 
 /// Smallest and largest real value that int8 with these parameters holds.
