@@ -88,8 +88,7 @@ fn write(path: &Path, bytes: &[u8]) {
 
 #[test]
 fn help_names_every_subcommand_and_each_has_examples() {
-    let commands =
-        ["train", "quantize", "finetune", "export", "eval", "inspect", "run", "emulate", "demo"];
+    let commands = ["train", "quantize", "finetune", "export", "eval", "inspect", "run", "emulate", "demo"];
     let mut help = dunlin().arg("--help").assert().success();
     for name in commands {
         help = help.stdout(contains(format!("  {name} ")));

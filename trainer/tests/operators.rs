@@ -340,10 +340,10 @@ fn simple_operators_equal_the_definition() {
     let zip = |f: fn(f32, f32) -> f32| a.iter().zip(&b).map(|(x, y)| f(*x, *y)).collect::<Vec<_>>();
     let both = [a.clone(), b.clone()];
     assert_close(&forward(&single(Add { fused: Activation::None }, &[s, s]), &both), &zip(|x, y| x + y));
-    assert_close(&forward(&single(Mul, &[s, s]), &both), &zip(|x, y| x * y));
+    assert_close(&forward(&single(Mul::default(), &[s, s]), &both), &zip(|x, y| x * y));
     let gate = random(9, 10);
     let gated: Vec<f32> = a.iter().enumerate().map(|(i, v)| v * gate[i / 60 * 5 + i % 5]).collect();
-    assert_close(&forward(&single(Mul, &[s, Shape::vector(5)]), &[a.clone(), gate]), &gated);
+    assert_close(&forward(&single(Mul::default(), &[s, Shape::vector(5)]), &[a.clone(), gate]), &gated);
     let joined = each(2, s.with_c(10), |n, y, x, c| at(if c < 5 { &a } else { &b }, s, n, y, x, c % 5));
     assert_close(&forward(&single(Concat { axis: Axis::C }, &[s, s]), &both), &joined);
     let joined = each(2, s.with_hw(3, 8), |n, y, x, c| at(if x < 4 { &a } else { &b }, s, n, y, x % 4, c));
@@ -394,10 +394,89 @@ fn unary_functions_equal_their_f64_definition() {
         UnaryFn::Gelu,
         UnaryFn::Abs,
         UnaryFn::Neg,
+        UnaryFn::Square,
+        UnaryFn::Erf,
+        UnaryFn::Sign,
+        UnaryFn::HardSigmoid { alpha: 0.2, beta: 0.5 },
+        UnaryFn::GeluTanh,
+        UnaryFn::Softplus,
+        UnaryFn::Softsign,
+        UnaryFn::Selu { alpha: 1.67, gamma: 1.05 },
+        UnaryFn::Celu { alpha: 0.8 },
+        UnaryFn::ThresholdedRelu { alpha: 0.9 },
+        UnaryFn::Mish,
+        UnaryFn::Shrink { lambda: 1.5, bias: 0.5 },
+        UnaryFn::Floor,
+        UnaryFn::Ceil,
+        UnaryFn::Round,
+        UnaryFn::Sin,
+        UnaryFn::Cos,
     ] {
         let expected: Vec<f32> = x.iter().map(|v| function.eval(f64::from(*v)) as f32).collect();
         assert_close(&forward(&single(Unary { function }, &[s]), std::slice::from_ref(&x)), &expected);
     }
+    let positive: Vec<f32> = x.iter().map(|v| v.abs() + 0.1).collect();
+    for function in [
+        UnaryFn::Sqrt,
+        UnaryFn::Rsqrt,
+        UnaryFn::Log,
+        UnaryFn::Reciprocal,
+        UnaryFn::Pow { exponent: 1.7 },
+        UnaryFn::Pow { exponent: -0.5 },
+    ] {
+        let expected: Vec<f32> = positive.iter().map(|v| function.eval(f64::from(*v)) as f32).collect();
+        let found = forward(&single(Unary { function }, &[s]), std::slice::from_ref(&positive));
+        assert_close(&found, &expected);
+    }
+}
+
+#[test]
+fn either_operand_of_a_pair_is_repeated() {
+    let (tall, flat) = (Shape::image(3, 1, 5), Shape::image(1, 4, 1));
+    let joined = Shape::image(3, 4, 5);
+    let (a, b) = (random(11, 2 * 15), random(12, 2 * 4).iter().map(|v| v + 3.0).collect::<Vec<_>>());
+    let operators: [(Op, fn(f32, f32) -> f32); 7] = [
+        (Add { fused: Activation::Relu }.into(), |a, b| (a + b).max(0.0)),
+        (Sub { fused: Activation::None }.into(), |a, b| a - b),
+        (Mul { fused: Activation::Relu }.into(), |a, b| (a * b).max(0.0)),
+        (Div { fused: Activation::None }.into(), |a, b| a / b),
+        (MinMax { largest: true }.into(), f32::max),
+        (MinMax { largest: false }.into(), f32::min),
+        (SquaredDifference.into(), |a, b| (a - b) * (a - b)),
+    ];
+    for (op, f) in operators {
+        let graph = single(op.clone(), &[tall, flat]);
+        assert_eq!(graph.shape(graph.outputs[0]), joined);
+        let expected = each(2, joined, |n, y, x, c| f(at(&a, tall, n, y, 0, c), at(&b, flat, n, 0, x, 0)));
+        assert_close(&forward(&graph, &[a.clone(), b.clone()]), &expected);
+        let swapped = single(op, &[flat, tall]);
+        let expected = each(2, joined, |n, y, x, c| f(at(&b, flat, n, 0, x, 0), at(&a, tall, n, y, 0, c)));
+        assert_close(&forward(&swapped, &[b.clone(), a.clone()]), &expected);
+    }
+}
+
+#[test]
+fn slopes_of_a_rectifier_are_repeated() {
+    let s = Shape::image(3, 4, 5);
+    let x = random(13, 2 * 60);
+    for slopes in [Shape::vector(5), Shape::vector(1), Shape::image(3, 4, 5), Shape::image(3, 1, 5)] {
+        let graph = single(PRelu { slopes }, &[s]);
+        let alpha = &graph.params[0].data;
+        let expected = each(2, s, |n, y, xx, c| {
+            let of = |size: u32, i: i64| if size == 1 { 0 } else { i };
+            let c_slope = of(slopes.c, c as i64) as usize;
+            let (v, slope) =
+                (at(&x, s, n, y, xx, c), at(alpha, slopes, 0, of(slopes.h, y), of(slopes.w, xx), c_slope));
+            if v >= 0.0 { v } else { v * slope }
+        });
+        assert_close(&forward(&graph, std::slice::from_ref(&x)), &expected);
+    }
+    let mut graph = Graph::new("bad");
+    let input = graph.add_input("x", s).unwrap();
+    assert!(matches!(
+        graph.push("p", PRelu { slopes: Shape::vector(4) }, &[input]),
+        Err(GraphError::Op { .. })
+    ));
 }
 
 #[test]
@@ -485,6 +564,7 @@ fn gradients_agree_with_finite_differences() {
     let up =
         TransposeConv2d { out_channels: 3, window, bias: true, bilinear: false, fused: Activation::None };
     check_gradient(&single(up, &[s]), &x);
+    check_gradient(&single(PRelu { slopes: Shape::vector(2) }, &[s]), &x);
     let window = Window::square(3, 2).resolve(Padding::Same, 5, 4).unwrap();
     check_gradient(&single(AvgPool { window, fused: Activation::None }, &[s]), &x);
     let resize = Resize {

@@ -112,7 +112,7 @@ pub(crate) fn logarithm(sum: i32) -> i32 {
 /// `1 / √x` of a sum of squares, by five Newton steps (`GetInvSqrtQuantizedMultiplierExp`); of 0 it is that of 1.
 ///
 /// The shift is in `[-13, 0]`; the multiplier need not be normalised.
-pub(crate) fn inverse_root(x: i32) -> Requant {
+pub fn inverse_root(x: i32) -> Requant {
     const ROOT_HALF: i32 = 1_518_500_250; // Q0.31
     const THREE_HALVES: i32 = (1 << 28) + (1 << 27); // Q3.28
     if x <= 1 {

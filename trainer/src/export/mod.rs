@@ -104,6 +104,8 @@ pub fn calibration_batches(
 }
 
 #[cfg(test)]
+mod elementwise_tests;
+#[cfg(test)]
 mod movement_tests;
 #[cfg(test)]
 mod qat_tests;

@@ -65,7 +65,7 @@ fn every_operator() -> Graph {
     let cut = push(g, "slice", Slice { begin: [1, 2, 0], size: [10, 8, 4] }, &[small]);
     let padded = push(g, "pad", PadOp::zeros(Pad { top: 1, bottom: 1, left: 2, right: 2 }), &[cut]);
     let gate = push(g, "sigmoid", Unary { function: UnaryFn::Sigmoid }, &[padded]);
-    let gated = push(g, "mul", Mul, &[t, gate]);
+    let gated = push(g, "mul", Mul::default(), &[t, gate]);
     let mixed = push(g, "mixed", Concat { axis: Axis::C }, &[gate, gated]);
     let swish = push(g, "swish", Unary { function: UnaryFn::HardSwish }, &[mixed]);
     let max = push(g, "max", MaxPool { window: Window::square(2, 2), fused: Activation::None }, &[swish]);

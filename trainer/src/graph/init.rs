@@ -9,6 +9,7 @@ pub(super) fn initial(init: Init, dims: &[usize], rng: &mut rand_pcg::Pcg64) -> 
     match init {
         Init::Zeros => vec![0.0; count],
         Init::Ones => vec![1.0; count],
+        Init::Constant { value } => vec![value; count],
         Init::HeNormal { fan_in } => {
             let std = (2.0 / fan_in as f64).sqrt();
             (0..count).map(|_| (std * normal(rng)) as f32).collect()

@@ -13,6 +13,7 @@ mod axes;
 mod batch_matmul;
 mod batch_norm;
 mod batch_space;
+mod compare;
 mod concat;
 mod constant;
 mod conv2d;
@@ -28,6 +29,7 @@ mod max_unpool;
 mod mul;
 mod norm;
 mod pad;
+mod prelu;
 mod reduce;
 mod requantize;
 mod reshape;
@@ -42,12 +44,13 @@ mod transpose_conv2d;
 mod unary;
 
 pub use activation::Activation;
-pub use add::Add;
+pub use add::{Add, Sub};
 pub use argmax::ArgMax;
 pub use avg_pool::AvgPool;
 pub use batch_matmul::BatchMatMul;
 pub use batch_norm::BatchNorm;
 pub use batch_space::{BatchToSpace, SpaceToBatch};
+pub use compare::{MinMax, SquaredDifference};
 pub use concat::{Axis, Concat};
 pub use constant::Constant;
 pub use conv2d::Conv2d;
@@ -60,9 +63,10 @@ pub use identity::Identity;
 pub use lstm::Lstm;
 pub use max_pool::{MaxPool, MaxPoolIndices};
 pub use max_unpool::MaxUnpool;
-pub use mul::Mul;
+pub use mul::{Div, Mul};
 pub use norm::{L2Normalize, LogSoftmax};
 pub use pad::{PadMode, PadOp};
+pub use prelu::PRelu;
 pub use reduce::{ArgExtreme, Reduce, ReduceFn};
 pub use requantize::Requantize;
 pub use reshape::Reshape;
@@ -124,6 +128,11 @@ pub enum Init {
     Zeros,
     /// Every element 1.
     Ones,
+    /// Every element the same.
+    Constant {
+        /// The value.
+        value: f32,
+    },
     /// Normal with variance `2 / fan_in` (He et al. 2015), for layers followed by a rectifier.
     HeNormal {
         /// Inputs that each output sums.
@@ -311,6 +320,11 @@ operators! {
     ArgMax(ArgMax),
     Identity(Identity),
     Dropout(Dropout),
+    Sub(Sub),
+    Div(Div),
+    MinMax(MinMax),
+    SquaredDifference(SquaredDifference),
+    PRelu(PRelu),
     Constant(Constant),
     Requantize(Requantize),
     Transpose(Transpose),
@@ -339,6 +353,9 @@ impl Op {
             Op::TransposeConv2d(o) => Some(o.fused),
             Op::Dense(o) => Some(o.fused),
             Op::Add(o) => Some(o.fused),
+            Op::Sub(o) => Some(o.fused),
+            Op::Mul(o) => Some(o.fused),
+            Op::Div(o) => Some(o.fused),
             Op::MaxPool(o) => Some(o.fused),
             Op::AvgPool(o) => Some(o.fused),
             Op::Svdf(o) => Some(o.fused),
@@ -354,6 +371,9 @@ impl Op {
             Op::TransposeConv2d(o) => Some(&mut o.fused),
             Op::Dense(o) => Some(&mut o.fused),
             Op::Add(o) => Some(&mut o.fused),
+            Op::Sub(o) => Some(&mut o.fused),
+            Op::Mul(o) => Some(&mut o.fused),
+            Op::Div(o) => Some(&mut o.fused),
             Op::MaxPool(o) => Some(&mut o.fused),
             Op::AvgPool(o) => Some(&mut o.fused),
             Op::Svdf(o) => Some(&mut o.fused),
@@ -378,13 +398,17 @@ fn two(inputs: &[Shape]) -> Result<(Shape, Shape), OpError> {
     }
 }
 
-/// Second operand of add and mul: the same shape, or one value per channel.
-fn elementwise(inputs: &[Shape]) -> Result<Vec<Shape>, OpError> {
+/// Output of an operator on pairs of elements: the sizes of an axis are equal or one of them is 1, and the output
+/// has the larger.
+fn broadcast(inputs: &[Shape]) -> Result<Vec<Shape>, OpError> {
     let (a, b) = two(inputs)?;
-    if a == b || b == a.with_hw(1, 1) {
-        Ok(vec![a])
-    } else {
-        Err(OpError::Shape { what: "second operand", expected: a, found: b })
+    let joined = |a: u32, b: u32| (a == b || a == 1 || b == 1).then(|| if a == 1 { b } else { a });
+    let shape = || {
+        Some(Shape { n: joined(a.n, b.n)?, h: joined(a.h, b.h)?, w: joined(a.w, b.w)?, c: joined(a.c, b.c)? })
+    };
+    match shape() {
+        Some(shape) => Ok(vec![shape]),
+        None => Err(OpError::Shape { what: "second operand", expected: a, found: b }),
     }
 }
 

@@ -1,13 +1,24 @@
-//! Element-wise product.
+//! Element-wise product and quotient.
 
-use super::{Context, Data, OpError, Operator, elementwise};
+use super::{Activation, Context, Data, OpError, Operator, broadcast};
 use burn::tensor::Tensor;
 use dunlin::shape::Shape;
 use serde::{Deserialize, Serialize};
 
-/// `a · b`; `b` has the shape of `a` or is one value per channel, `n,1,1,c`.
+/// `act(a · b)`; each size of an operand is that of the other or 1.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Mul;
+#[serde(default)]
+pub struct Mul {
+    /// Activation applied to the output.
+    pub fused: Activation,
+}
+
+/// `act(a / b)`; shapes as in [`Mul`].
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Div {
+    /// Activation applied to the output.
+    pub fused: Activation,
+}
 
 impl Operator for Mul {
     fn name(&self) -> &'static str {
@@ -15,10 +26,24 @@ impl Operator for Mul {
     }
 
     fn infer(&self, inputs: &[Shape]) -> Result<Vec<Shape>, OpError> {
-        elementwise(inputs)
+        broadcast(inputs)
     }
 
     fn forward(&self, _ctx: &mut Context<'_>, inputs: &[Data], _params: &[Tensor<4>]) -> Vec<Data> {
-        vec![Data::Float(inputs[0].float() * inputs[1].float())]
+        vec![Data::Float(self.fused.apply(inputs[0].float() * inputs[1].float()))]
+    }
+}
+
+impl Operator for Div {
+    fn name(&self) -> &'static str {
+        "div"
+    }
+
+    fn infer(&self, inputs: &[Shape]) -> Result<Vec<Shape>, OpError> {
+        broadcast(inputs)
+    }
+
+    fn forward(&self, _ctx: &mut Context<'_>, inputs: &[Data], _params: &[Tensor<4>]) -> Vec<Data> {
+        vec![Data::Float(self.fused.apply(inputs[0].float() / inputs[1].float()))]
     }
 }

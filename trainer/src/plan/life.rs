@@ -1,8 +1,8 @@
 //! Lifetimes: from the node that writes a tensor to the last that reads it, as the runtime's parser counts them.
 
 use super::pack::Item;
-use crate::quantise::{QGraph, QNode};
-use dunlin::ops::{Add, Op};
+use crate::quantise::QGraph;
+use dunlin::ops::{Add, Add16, Op};
 
 /// Bytes of the arena that are needed from one time to another. Time 0 is before the first node, time `i + 1`
 /// is node `i`, and outputs live until one time after the last node.
@@ -56,20 +56,20 @@ fn can_take(graph: &QGraph, lives: &[Option<(usize, usize)>], i: usize, which: u
         && graph.tensors[usize::from(new)].bytes() == graph.tensors[usize::from(old)].bytes()
 }
 
-/// Swaps the operands of sums and products whose second operand dies and whose first lives on, so that the
-/// result can take the place of the dying one.
+/// Swaps the operands of operators that do not mind, where only the second can give its place to the result.
 pub(super) fn swap_operands(graph: &mut QGraph) {
     let lives = lives(graph);
     for i in 0..graph.nodes.len() {
-        let QNode { op: Op::Add(_) | Op::Mul(_), inputs, .. } = &graph.nodes[i] else { continue };
-        let tensor = |k: usize| &graph.tensors[usize::from(inputs[k])];
-        let alike = tensor(0).shape == tensor(1).shape && tensor(0).rows == tensor(1).rows;
-        if !alike || can_take(graph, &lives, i, 0) || !can_take(graph, &lives, i, 1) {
+        let op = &graph.nodes[i].op;
+        if !matches!(op, Op::Add(_) | Op::Mul(_) | Op::Add16(_) | Op::Mul16(_) | Op::MinMax(_)) {
+            continue;
+        }
+        if can_take(graph, &lives, i, 0) || !can_take(graph, &lives, i, 1) {
             continue;
         }
         let node = &mut graph.nodes[i];
         node.inputs.swap(0, 1);
-        if let Op::Add(Add { inputs, .. }) = &mut node.op {
+        if let Op::Add(Add { inputs, .. }) | Op::Add16(Add16 { inputs, .. }) = &mut node.op {
             inputs.swap(0, 1);
         }
     }

@@ -74,7 +74,8 @@ fn shares(op: &Op) -> bool {
         | Op::BatchToSpace(_)
         | Op::Resize(_)
         | Op::Identity(_)
-        | Op::Dropout(_) => true,
+        | Op::Dropout(_)
+        | Op::MinMax(_) => true,
         Op::Reduce(o) => matches!(o.function, ReduceFn::Max | ReduceFn::Min),
         Op::Conv2d(_)
         | Op::DepthwiseConv2d(_)
@@ -82,6 +83,10 @@ fn shares(op: &Op) -> bool {
         | Op::Dense(_)
         | Op::Add(_)
         | Op::Mul(_)
+        | Op::Sub(_)
+        | Op::Div(_)
+        | Op::SquaredDifference(_)
+        | Op::PRelu(_)
         | Op::Softmax(_)
         | Op::BatchNorm(_)
         | Op::Unary(_)

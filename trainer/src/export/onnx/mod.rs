@@ -7,6 +7,7 @@
 
 mod numbers;
 mod operators;
+mod unary;
 mod writer;
 
 pub use numbers::Numbers;

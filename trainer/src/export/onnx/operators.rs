@@ -1,6 +1,7 @@
 //! One arm per operator.
 
 use super::OnnxError;
+use super::unary::{times, unary};
 use super::writer::{Writer, float, int, ints, name_of, permute, rank4, text};
 use crate::graph::{Node, ValueId};
 use crate::ops::*;
@@ -58,10 +59,24 @@ pub(super) fn node(w: &mut Writer<'_>, n: &Node) -> Result<bool, OnnxError> {
             w.node("AveragePool", &[&x], &[&linear], attributes);
             w.activation(o.fused, &linear, &y);
         }
-        Op::Add(o) => {
-            let linear = Writer::before_activation(o.fused, &y);
-            w.node("Add", &[&x, &second], &[&linear], Vec::new());
-            w.activation(o.fused, &linear, &y);
+        Op::Add(Add { fused }) => pair(w, "Add", [&x, &second], *fused, &y),
+        Op::Sub(Sub { fused }) => pair(w, "Sub", [&x, &second], *fused, &y),
+        Op::Mul(Mul { fused }) => pair(w, "Mul", [&x, &second], *fused, &y),
+        Op::Div(Div { fused }) => pair(w, "Div", [&x, &second], *fused, &y),
+        Op::MinMax(o) => {
+            let op = if o.largest { "Max" } else { "Min" };
+            w.node(op, &[&x, &second], &[&y], Vec::new());
+        }
+        Op::SquaredDifference(_) => {
+            let difference = format!("{y}.difference");
+            w.node("Sub", &[&x, &second], &[&difference], Vec::new());
+            w.node("Mul", &[&difference, &difference], &[&y], Vec::new());
+        }
+        Op::PRelu(_) => {
+            let slopes = format!("{name}.alpha");
+            let (dims, data) = w.permuted(n.params[0], [0, 3, 1, 2]);
+            w.floats(&slopes, &dims, &data);
+            w.node("PRelu", &[&x, &slopes], &[&y], Vec::new());
         }
         Op::Concat(o) => {
             let axis = match o.axis {
@@ -172,25 +187,17 @@ pub(super) fn node(w: &mut Writer<'_>, n: &Node) -> Result<bool, OnnxError> {
             w.floats(&y, &dims, &data);
         }
         Op::Identity(_) | Op::Dropout(_) | Op::Requantize(_) => w.node("Identity", &[&x], &[&y], Vec::new()),
-        other => return Ok(binary(w, other, &x, &second, &y).is_some_and(|()| finish(w, n, y))),
+        _ => return Ok(false),
     }
-    Ok(finish(w, n, y))
-}
-
-/// Names the first output.
-fn finish(w: &mut Writer<'_>, n: &Node, y: String) -> bool {
     w.set(n.outputs[0], y);
-    true
+    Ok(true)
 }
 
-/// Operators of two tensors without an activation of their own.
-fn binary(w: &mut Writer<'_>, op: &Op, a: &str, b: &str, y: &str) -> Option<()> {
-    let op = match op {
-        Op::Mul(_) => "Mul",
-        _ => return None,
-    };
-    w.node(op, &[a, b], &[y], Vec::new());
-    Some(())
+/// An operator on two tensors, and its activation.
+fn pair(w: &mut Writer<'_>, op: &str, operands: [&str; 2], fused: Activation, y: &str) {
+    let linear = Writer::before_activation(fused, y);
+    w.node(op, &operands, &[&linear], Vec::new());
+    w.activation(fused, &linear, y);
 }
 
 /// A convolution of any kind: parameters, the operator, its activation. `order` puts the weights' axes into those
@@ -294,50 +301,6 @@ fn resize(w: &mut Writer<'_>, o: &Resize, to: Shape, x: &str, y: &str) {
         }
     }
     w.node("Resize", &[x, "", "", &sizes], &[y], attributes);
-}
-
-/// A function of one element; false where it has no form.
-fn unary(w: &mut Writer<'_>, function: UnaryFn, x: &str, y: &str) -> bool {
-    let mut plain = |op: &str, attributes| w.node(op, &[x], &[y], attributes);
-    match function {
-        UnaryFn::Relu => plain("Relu", Vec::new()),
-        UnaryFn::Relu6 => w.clip(x, y, 0.0, 6.0),
-        UnaryFn::Clamp { lo, hi } => w.clip(x, y, lo, hi),
-        UnaryFn::LeakyRelu { alpha } => plain("LeakyRelu", vec![float("alpha", alpha)]),
-        UnaryFn::Sigmoid => plain("Sigmoid", Vec::new()),
-        UnaryFn::Tanh => plain("Tanh", Vec::new()),
-        UnaryFn::Elu { alpha } => plain("Elu", vec![float("alpha", alpha)]),
-        UnaryFn::Exp => plain("Exp", Vec::new()),
-        UnaryFn::Abs => plain("Abs", Vec::new()),
-        UnaryFn::Neg => plain("Neg", Vec::new()),
-        UnaryFn::HardSwish => {
-            // x · min(max(x + 3, 0), 6) / 6; the operator of its own came with set 14.
-            let gate = format!("{y}.gate");
-            let attributes = vec![float("alpha", 1.0 / 6.0), float("beta", 0.5)];
-            w.node("HardSigmoid", &[x], &[&gate], attributes);
-            w.node("Mul", &[x, &gate], &[y], Vec::new());
-        }
-        UnaryFn::Gelu => {
-            // x · (1 + erf(x / √2)) / 2; the operator of its own came with set 20.
-            let [erf, one, sum, half] = ["erf", "one", "sum", "half"].map(|s| format!("{y}.{s}"));
-            let scaled = times(w, x, &format!("{y}.scaled"), std::f32::consts::FRAC_1_SQRT_2);
-            w.node("Erf", &[&scaled], &[&erf], Vec::new());
-            w.floats(&one, &[], &[1.0]);
-            w.node("Add", &[&erf, &one], &[&sum], Vec::new());
-            let halved = times(w, &sum, &half, 0.5);
-            w.node("Mul", &[x, &halved], &[y], Vec::new());
-        }
-        _ => return false,
-    }
-    true
-}
-
-/// `x` times a constant, as `y`.
-fn times(w: &mut Writer<'_>, x: &str, y: &str, factor: f32) -> String {
-    let constant = format!("{y}.factor");
-    w.floats(&constant, &[], &[factor]);
-    w.node("Mul", &[x, &constant], &[y], Vec::new());
-    y.into()
 }
 
 /// Kernel, stride, dilation and padding.

@@ -25,6 +25,7 @@ pub(super) fn constants(graph: &Graph) -> PerChannel<Option<f32>> {
 fn of_node(graph: &Graph, node: &Node, known: &PerChannel<Option<f32>>) -> Vec<Option<f32>> {
     let c = graph.shape(node.outputs[0]).c as usize;
     let x = |i: usize| &known[node.inputs[i].0];
+    let broadcast = |k: usize, i: usize| if x(k).len() == 1 { x(k)[0] } else { x(k)[i] };
     let zeros_only = |v: &Option<f32>| v.filter(|&v| v == 0.0);
     match &node.op {
         Op::Conv2d(o) => sums(graph, node, x(0), o.window.pad.is_none()),
@@ -37,9 +38,10 @@ fn of_node(graph: &Graph, node: &Node, known: &PerChannel<Option<f32>>) -> Vec<O
             let sum = |i: usize| constant_sum(x(0)[i / m], taps(i), o.window.pad.is_none());
             (0..c).map(|i| sum(i).map(|s| (s + bias(graph, node, i)) as f32)).collect()
         }
-        Op::Add(_) => (0..c).map(|i| Some(x(0)[i]? + x(1)[i]?)).collect(),
+        Op::Add(_) => (0..c).map(|i| Some(broadcast(0, i)? + broadcast(1, i)?)).collect(),
+        Op::Sub(_) => (0..c).map(|i| Some(broadcast(0, i)? - broadcast(1, i)?)).collect(),
         Op::Mul(_) => (0..c)
-            .map(|i| match (x(0)[i], x(1)[i]) {
+            .map(|i| match (broadcast(0, i), broadcast(1, i)) {
                 (Some(a), Some(b)) => Some(a * b),
                 (a, b) => zeros_only(&a).or(zeros_only(&b)),
             })

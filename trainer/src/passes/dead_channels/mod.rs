@@ -135,7 +135,11 @@ fn per_channel(op: &Op) -> bool {
     matches!(
         op,
         Op::Add(_)
+            | Op::Sub(_)
             | Op::Mul(_)
+            | Op::Div(_)
+            | Op::MinMax(_)
+            | Op::SquaredDifference(_)
             | Op::Unary(_)
             | Op::MaxPool(_)
             | Op::MaxPoolIndices(_)

@@ -5,6 +5,7 @@ use crate::graph::{Node, State};
 use crate::quantise::QuantiseError;
 use dunlin::format::{Blob, DType};
 use dunlin::ops as int8;
+use dunlin::quant::Requant;
 
 impl Lowering<'_> {
     /// A tensor in the data section.
@@ -50,7 +51,16 @@ impl Lowering<'_> {
             }
             (DType::F32, DType::I8) => int8::Op::Quantize(int8::Quantize {}),
             (DType::I8, DType::F32) => int8::Op::Dequantize(int8::Dequantize {}),
-            (a, b) => return Err(unsupported(node, format!("there is no conversion from {a:?} to {b:?}"))),
+            (DType::F32, DType::F32) => {
+                return Err(unsupported(node, "real numbers have no scale to change"));
+            }
+            (DType::F32, _) | (_, DType::F32) => {
+                int8::Op::Convert(int8::Convert { scale: Requant::ZERO, truncate: false })
+            }
+            _ => {
+                let scale = factor(node, 0, f64::from(a.quant.scale) / f64::from(b.quant.scale))?;
+                int8::Op::Convert(int8::Convert { scale, truncate: false })
+            }
         };
         self.push(&node.name, op, vec![from], vec![to]);
         Ok(())

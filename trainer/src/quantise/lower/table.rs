@@ -3,73 +3,147 @@
 //! Where TensorFlow Lite defines the operator, each entry is computed with its reference arithmetic; any other
 //! function is evaluated in f64 and rounded half away from zero.
 
+mod fixed;
+
+use crate::graph::Scheme;
 use crate::ops::{Activation, UnaryFn};
 use crate::quantise::params;
-use dunlin::fixed;
 use dunlin::quant::{QParams, Requant, rounding_shift_right};
+use fixed::{Argument, HardSwish, InverseRoot};
 
-/// The output for each input −128 ..= 127.
-pub(super) fn fill(function: UnaryFn, input: QParams, output: QParams) -> [i8; 256] {
-    let entry: Box<dyn Fn(i32) -> i32> = match function {
-        UnaryFn::Relu => clamped(Activation::Relu, input, output),
-        UnaryFn::Relu6 => clamped(Activation::Relu6, input, output),
-        UnaryFn::Clamp { lo, hi } => clamped(Activation::Clamp { lo, hi }, input, output),
-        UnaryFn::LeakyRelu { alpha } => leaky_relu(alpha, input, output),
-        UnaryFn::Abs => {
-            let factor = ratio(input, output);
-            Box::new(move |x| factor.apply(x.abs()) + i32::from(output.zero_point))
+/// The output for each input −128 ..= 127. `pinned` is the scheme of an imported model whose bytes must be kept.
+pub(super) fn fill(function: UnaryFn, input: QParams, output: QParams, pinned: Option<Scheme>) -> [i8; 256] {
+    let zero = i32::from(input.zero_point);
+    let entry = entry(function, input, output, pinned);
+    std::array::from_fn(|i| entry(i as i32 - 128 - zero).clamp(-128, 127) as i8)
+}
+
+/// The output, not yet limited to int8, for an input less its zero point.
+type Entry = Box<dyn Fn(i32) -> i32>;
+
+fn entry(function: UnaryFn, input: QParams, output: QParams, pinned: Option<Scheme>) -> Entry {
+    let uint8 = pinned == Some(Scheme::Uint8);
+    let int8 = pinned == Some(Scheme::Int8);
+    let zero = i32::from(output.zero_point);
+    match function {
+        UnaryFn::Relu => clamped(Activation::Relu, ratio(input, output, uint8), output),
+        // TensorFlow Lite for Microcontrollers takes the scale of the output to be that of the input.
+        UnaryFn::Relu6 if int8 => {
+            let six = (6.0 / input.scale).round() as i32;
+            let zero = i32::from(input.zero_point);
+            Box::new(move |x| x.clamp(0, six) + zero)
         }
+        UnaryFn::Relu6 => clamped(Activation::Relu6, ratio(input, output, uint8), output),
+        UnaryFn::Clamp { lo, hi } => {
+            clamped(Activation::Clamp { lo, hi }, ratio(input, output, true), output)
+        }
+        UnaryFn::LeakyRelu { alpha } => leaky_relu(alpha, input, output, uint8),
+        UnaryFn::Abs => {
+            let factor = ratio(input, output, uint8);
+            Box::new(move |x| factor.apply(x.abs()).saturating_add(zero))
+        }
+        UnaryFn::Sigmoid if uint8 => in_f32(|x| 1.0 / (1.0 + exp(-x)), input, output),
         UnaryFn::Sigmoid => {
             let argument = Argument::new(input.scale);
             Box::new(move |x| {
-                argument.saturating(x, |q4| rounding_shift_right(fixed::logistic(q4), 23) - 128)
+                argument.saturating(x, |q4| rounding_shift_right(dunlin::fixed::logistic(q4), 23) - 128)
             })
         }
+        UnaryFn::Tanh if uint8 => in_f32(|x| f64::from(x).tanh() as f32, input, output),
         UnaryFn::Tanh => {
             let argument = Argument::new(input.scale);
-            Box::new(move |x| argument.saturating(x, |q4| rounding_shift_right(fixed::tanh(q4), 24)))
+            Box::new(move |x| argument.saturating(x, |q4| rounding_shift_right(dunlin::fixed::tanh(q4), 24)))
         }
         UnaryFn::HardSwish => match HardSwish::new(input, output) {
             Some(swish) => Box::new(move |x| swish.apply(x)),
             None => exact(function, input, output),
         },
-        UnaryFn::Elu { .. } | UnaryFn::Gelu | UnaryFn::Exp | UnaryFn::Neg => exact(function, input, output),
-    };
-    let zero = i32::from(input.zero_point);
-    std::array::from_fn(|i| entry(i as i32 - 128 - zero).clamp(-128, 127) as i8)
+        UnaryFn::Elu { alpha } => {
+            in_f32(move |x| if x < 0.0 { alpha * (exp(x) - 1.0) } else { x }, input, output)
+        }
+        UnaryFn::Gelu => {
+            let phi = |x: f32| libm::erfc(f64::from(x * -std::f32::consts::FRAC_1_SQRT_2)) as f32;
+            in_f32(move |x| 0.5 * x * phi(x), input, output)
+        }
+        UnaryFn::GeluTanh => in_f32(gelu_tanh, input, output),
+        UnaryFn::Exp => in_f32(exp, input, output),
+        UnaryFn::Log => {
+            let least = (-128.0 - f32::from(output.zero_point)) * output.scale;
+            in_f32(move |x| if x <= 0.0 { least } else { f64::from(x).ln() as f32 }, input, output)
+        }
+        // Toward zero, as the reference has it.
+        UnaryFn::Sqrt => Box::new(move |x| {
+            let root = (input.scale * x.max(0) as f32).sqrt();
+            ((root / output.scale) as i32).saturating_add(zero)
+        }),
+        UnaryFn::Rsqrt => {
+            let root = InverseRoot::new(input, output);
+            Box::new(move |x| root.apply(x))
+        }
+        // The reference changes the sign of the stored value, whatever its zero point.
+        UnaryFn::Neg if int8 => {
+            let zero = i32::from(input.zero_point);
+            Box::new(move |x| i32::from(((x + zero) as i8).wrapping_neg()))
+        }
+        _ => exact(function, input, output),
+    }
 }
 
-type Entry = Box<dyn Fn(i32) -> i32>;
+/// A factor with which every input but zero saturates: for scales whose ratio is 2^30 or more.
+const LARGEST: Requant = Requant { multiplier: 1 << 30, shift: 23 };
 
-/// Input scale over output scale. A ratio of 2^30 or more saturates every input but zero either way.
-fn ratio(input: QParams, output: QParams) -> Requant {
-    requant(f64::from(input.scale) / f64::from(output.scale))
+/// Input scale over output scale, divided in f32 or f64.
+fn ratio(input: QParams, output: QParams, in_f32: bool) -> Requant {
+    let (a, b) = (input.scale, output.scale);
+    requant(if in_f32 { f64::from(a / b) } else { f64::from(a) / f64::from(b) })
 }
 
 fn requant(real: f64) -> Requant {
-    Requant::from_real(real).unwrap_or(Requant { multiplier: 1 << 30, shift: 23 })
+    Requant::from_real(real).unwrap_or(LARGEST)
 }
 
 /// The function in f64, rounded half away from zero.
 fn exact(function: UnaryFn, input: QParams, output: QParams) -> Entry {
     Box::new(move |x| {
         let y = function.eval(f64::from(input.scale) * f64::from(x));
-        // `as` saturates, and NaN cannot arise from a finite argument of these functions.
+        // `as` saturates, and makes the zero point of what is not a number.
         ((y / f64::from(output.scale)).round() as i32).saturating_add(i32::from(output.zero_point))
     })
 }
 
+/// The function in f32 with the reference's order of roundings: its product with the inverse output scale is
+/// rounded half away from zero.
+fn in_f32(function: impl Fn(f32) -> f32 + 'static, input: QParams, output: QParams) -> Entry {
+    let inverse = 1.0 / output.scale;
+    let zero = f32::from(output.zero_point);
+    Box::new(move |x| ((function(input.scale * x as f32) * inverse).round() + zero) as i32)
+}
+
+/// `exp` in f32, rounded once.
+fn exp(x: f32) -> f32 {
+    f64::from(x).exp() as f32
+}
+
+fn gelu_tanh(x: f32) -> f32 {
+    // sqrt(2 / pi).
+    const FACTOR: f32 = 0.797_884_56;
+    let inner = FACTOR * (x + 0.044_715 * x * x * x);
+    0.5 * x * (1.0 + f64::from(inner).tanh() as f32)
+}
+
 /// Requantisation with a clamp.
-fn clamped(activation: Activation, input: QParams, output: QParams) -> Entry {
-    let factor = ratio(input, output);
+fn clamped(activation: Activation, factor: Requant, output: QParams) -> Entry {
     let clamp = params::clamp(activation, output);
     Box::new(move |x| i32::from(clamp.apply(factor.apply(x).saturating_add(i32::from(output.zero_point)))))
 }
 
-fn leaky_relu(alpha: f32, input: QParams, output: QParams) -> Entry {
-    let real = f64::from(input.scale) / f64::from(output.scale);
-    let positive = requant(real);
-    let slope = real * f64::from(alpha);
+fn leaky_relu(alpha: f32, input: QParams, output: QParams, in_f32: bool) -> Entry {
+    let positive = ratio(input, output, in_f32);
+    let slope = if in_f32 {
+        f64::from(input.scale * alpha / output.scale)
+    } else {
+        f64::from(input.scale) * f64::from(alpha) / f64::from(output.scale)
+    };
     let negative = requant(slope.abs());
     Box::new(move |x| {
         let scaled = match (x >= 0, slope < 0.0) {
@@ -81,105 +155,6 @@ fn leaky_relu(alpha: f32, input: QParams, output: QParams) -> Entry {
     })
 }
 
-/// The reference's argument of logistic and tanh: Q4.27, or the side on which the function saturates.
-struct Argument {
-    factor: Requant,
-    radius: f64,
-}
-
-impl Argument {
-    fn new(scale: f32) -> Self {
-        const INTEGER_BITS: i32 = 4;
-        let real = f64::from(scale) * f64::from(1u32 << (31 - INTEGER_BITS));
-        // At a scale of 8 or more the reference's radius is 0: every input saturates.
-        let Some(factor) = Requant::from_real(real) else {
-            return Self { factor: Requant::ZERO, radius: 0.0 };
-        };
-        let largest = f64::from((1 << INTEGER_BITS) - 1) * f64::from(1u32 << (31 - INTEGER_BITS));
-        Self { factor, radius: (largest / libm::ldexp(1.0, i32::from(factor.shift))).floor() }
-    }
-
-    /// `f` of the argument, or the end of int8 that it saturates to.
-    fn saturating(&self, x: i32, f: impl Fn(i32) -> i32) -> i32 {
-        match self.of(x) {
-            Ok(q4) => f(q4),
-            Err(true) => 127,
-            Err(false) => -128,
-        }
-    }
-
-    fn of(&self, x: i32) -> Result<i32, bool> {
-        if f64::from(x) <= -self.radius {
-            Err(false)
-        } else if f64::from(x) >= self.radius {
-            Err(true)
-        } else {
-            Ok(self.factor.apply(x))
-        }
-    }
-}
-
-/// The reference's 16-bit hard swish.
-struct HardSwish {
-    output: Factor16,
-    reluish: Factor16,
-    output_zero: i32,
-}
-
-/// A factor with a 15-bit mantissa.
-#[derive(Clone, Copy)]
-struct Factor16 {
-    mantissa: i16,
-    exponent: i32,
-}
-
-impl Factor16 {
-    fn new(real: f64) -> Option<Self> {
-        let r = Requant::from_real(real)?;
-        let mantissa = (i64::from(r.multiplier) + (1 << 15)).min(i64::from(i32::MAX)) >> 16;
-        Some(Self { mantissa: mantissa.min(i64::from(i16::MAX)) as i16, exponent: i32::from(r.shift) })
-    }
-}
-
-impl HardSwish {
-    /// `None` where the output is so fine that the reference's arithmetic does not apply.
-    fn new(input: QParams, output: QParams) -> Option<Self> {
-        const RELUISH_SCALE: f64 = 3.0 / 32768.0;
-        let hires = f64::from(input.scale) / 128.0;
-        let swish = Self {
-            output: Factor16::new(hires / f64::from(output.scale))?,
-            reluish: Factor16::new(hires / RELUISH_SCALE)?,
-            output_zero: i32::from(output.zero_point),
-        };
-        (swish.output.exponent <= 0 && swish.reluish.exponent < 16).then_some(swish)
-    }
-
-    fn apply(&self, x: i32) -> i32 {
-        let saturate = |v: i32| v.clamp(i32::from(i16::MIN), i32::from(i16::MAX));
-        let rounded = |a: i32, b: i16| {
-            let product = a * i32::from(b);
-            let nudge = if product >= 0 { 1 << 14 } else { 1 - (1 << 14) };
-            saturate((product + nudge) / (1 << 15))
-        };
-        let hires = x << 7;
-        let preshift = rounded(hires, self.output.mantissa);
-        let exponent = self.reluish.exponent;
-        let mut reluish = hires;
-        if exponent > 0 {
-            reluish = saturate(reluish << (exponent - 1));
-        }
-        reluish = rounded(reluish, self.reluish.mantissa);
-        if exponent > 0 {
-            reluish = saturate(reluish << 1);
-        } else {
-            reluish = rounding_shift_right(reluish, (-exponent) as u32);
-        }
-        let gate = (reluish + (1 << 15)) >> 1;
-        let product = saturate(gate * preshift / (1 << 15));
-        rounding_shift_right(product, (-self.output.exponent).min(31) as u32) + self.output_zero
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -189,7 +164,7 @@ mod tests {
     const STEPS: i32 = 1;
 
     fn close_to_exact(function: UnaryFn, input: QParams, output: QParams) {
-        let table = fill(function, input, output);
+        let table = fill(function, input, output, None);
         let ideal = exact(function, input, output);
         for (i, &got) in table.iter().enumerate() {
             let ideal = ideal(i as i32 - 128 - i32::from(input.zero_point)).clamp(-128, 127);
@@ -226,7 +201,62 @@ mod tests {
     #[test]
     fn a_relu_within_one_scale_is_a_plain_clamp() {
         let q = QParams { scale: 0.1, zero_point: -28 };
-        let table = fill(UnaryFn::Relu, q, q);
+        let table = fill(UnaryFn::Relu, q, q, None);
         assert!((0..256).all(|i| i32::from(table[i]) == (i as i32 - 128).max(-28)));
+    }
+
+    /// Function, scheme, input, output, first defined entry and all entries of one line of `reference.txt`.
+    fn reference(line: &str) -> (UnaryFn, Scheme, QParams, QParams, usize, Vec<i8>) {
+        let fields: Vec<&str> = line.split(';').map(str::trim).collect();
+        let words: Vec<&str> = fields[0].split(' ').collect();
+        let real = |i: usize| words[i].parse::<f32>().unwrap();
+        let function = match words[0] {
+            "Sigmoid" => UnaryFn::Sigmoid,
+            "Tanh" => UnaryFn::Tanh,
+            "Relu" => UnaryFn::Relu,
+            "Relu6" => UnaryFn::Relu6,
+            "Clamp" => UnaryFn::Clamp { lo: real(1), hi: real(2) },
+            "HardSwish" => UnaryFn::HardSwish,
+            "LeakyRelu" => UnaryFn::LeakyRelu { alpha: real(1) },
+            "Elu" => UnaryFn::Elu { alpha: real(1) },
+            "Gelu" => UnaryFn::Gelu,
+            "GeluTanh" => UnaryFn::GeluTanh,
+            "Abs" => UnaryFn::Abs,
+            "Neg" => UnaryFn::Neg,
+            "Sqrt" => UnaryFn::Sqrt,
+            "Rsqrt" => UnaryFn::Rsqrt,
+            "Exp" => UnaryFn::Exp,
+            "Log" => UnaryFn::Log,
+            other => panic!("{other}"),
+        };
+        let scheme = if fields[1] == "uint8" { Scheme::Uint8 } else { Scheme::Int8 };
+        let quant = |field: &str| {
+            let (bits, zero) = field.split_once(' ').unwrap();
+            let scale = f32::from_bits(u32::from_str_radix(bits, 16).unwrap());
+            QParams { scale, zero_point: zero.parse().unwrap() }
+        };
+        let byte = |i: usize| u8::from_str_radix(&fields[5][2 * i..2 * i + 2], 16).unwrap() as i8;
+        let first = fields[4].parse().unwrap();
+        (function, scheme, quant(fields[2]), quant(fields[3]), first, (0..256).map(byte).collect())
+    }
+
+    #[test]
+    fn tables_of_imported_models_are_those_of_the_reference() {
+        let lines = include_str!("table/reference.txt").lines().filter(|line| !line.starts_with('#'));
+        let mut wrong = Vec::new();
+        let mut count = 0;
+        for line in lines {
+            let (function, scheme, input, output, first, expected) = reference(line);
+            let table = fill(function, input, output, Some(scheme));
+            count += 1;
+            if let Some(i) = (first..256).find(|&i| table[i] != expected[i]) {
+                wrong.push(format!(
+                    "{function:?} {scheme:?} {input:?} {output:?} at {i}: {} instead of {}",
+                    table[i], expected[i]
+                ));
+            }
+        }
+        assert!(wrong.is_empty(), "{} of {count} tables: {wrong:#?}", wrong.len());
+        assert!(count >= 70, "{count} tables");
     }
 }
