@@ -37,6 +37,14 @@ pub fn wide_activation(lo: f32, hi: f32) -> QParams {
     QParams { scale, zero_point: 0 }
 }
 
+/// Scale of a 16-bit activation in `lo ..= hi`, which has no zero point.
+///
+/// A range of nothing but zero gets the scale 1/32768.
+pub fn activation16(lo: f32, hi: f32) -> QParams {
+    let scale = lo.abs().max(hi.abs()) / 32_767.0;
+    QParams { scale: if scale < f32::MIN_POSITIVE { 1.0 / 32_768.0 } else { scale }, zero_point: 0 }
+}
+
 /// Smallest and largest real value that 16 bits with this scale hold.
 pub fn wide_limits(q: QParams) -> (f32, f32) {
     (q.scale * -32_768.0, q.scale * 32_767.0)
@@ -232,8 +240,8 @@ mod tests {
 
     #[test]
     fn wide_values_are_symmetric_and_their_biases_fit() {
-        assert_eq!(wide_activation(-2.0, 1.0), QParams { scale: 2.0 / 32_767.0, zero_point: 0 });
-        assert_eq!(wide_activation(0.0, 0.0).scale, 1.0 / 32_768.0);
+        assert_eq!(activation16(-2.0, 1.0), QParams { scale: 2.0 / 32_767.0, zero_point: 0 });
+        assert_eq!(activation16(0.0, 0.0).scale, 1.0 / 32_768.0);
         let q = QParams { scale: 0.001, zero_point: 0 };
         assert_eq!(clamp16(Activation::Relu6, q), Clamp16 { min: 0, max: 6000 });
         assert_eq!(clamp16(Activation::None, q), Clamp16::FULL);

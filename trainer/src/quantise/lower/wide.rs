@@ -25,7 +25,7 @@ pub(super) fn widened(graph: &Graph, ranges: &Ranges) -> Result<Graph, QuantiseE
         let dictated = group.is_some_and(|g| ranges.points().groups[g].fixed.is_some());
         let quant = match ranges.range(id) {
             _ if dictated => UNIT,
-            Some(range) if range.is_finite() => params::wide_activation(range.lo, range.hi),
+            Some(range) if range.is_finite() => params::activation16(range.lo, range.hi),
             found => {
                 let found = found.map_or("no sample".into(), |r| format!("{} to {}", r.lo, r.hi));
                 return Err(QuantiseError::Range { value: value.name.clone(), found });
