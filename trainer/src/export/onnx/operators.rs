@@ -176,11 +176,7 @@ pub(super) fn node(w: &mut Writer<'_>, n: &Node) -> Result<bool, OnnxError> {
             let inputs = [x.as_str(), &gamma, &beta, &mean, &variance];
             w.node("BatchNormalization", &inputs, &[&y], vec![float("epsilon", o.epsilon)]);
         }
-        Op::Unary(o) => {
-            if !unary(w, o.function, &x, &y) {
-                return Ok(false);
-            }
-        }
+        Op::Unary(o) => unary(w, o.function, &x, &y),
         Op::ArgMax(_) => w.node("ArgMax", &[&x], &[&y], vec![int("axis", 1), int("keepdims", 1)]),
         Op::Constant(_) => {
             let (dims, data) = w.permuted(n.params[0], [0, 3, 1, 2]);
