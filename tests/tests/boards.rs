@@ -5,7 +5,9 @@
 
 use dunlin::{AlignedVec, Model, Session, Storage};
 use dunlin_emulator::board::{BOARDS, Board, MICROBIT};
-use dunlin_emulator::{EmulateError, Job, JobOutcome, Options, Report, Run, Stage, emulation_is_off, run};
+use dunlin_emulator::{
+    EmulateError, Job, JobOutcome, Options, Report, Run, Stage, emulation_is_off, leave_out, run,
+};
 use dunlin_tests::cases::{self, seeded};
 use dunlin_tests::draw::Draw;
 use dunlin_tests::golden::{self, COUNTS};
@@ -30,18 +32,6 @@ struct Expected {
 /// Prints a line that the test harness does not capture: what did not run must be seen.
 fn say(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
-}
-
-/// Says that a board is left out, and why.
-///
-/// # Panics
-/// It may not be left out.
-fn leave_out(boards: &str, reason: &str) {
-    let set = |name: &str| std::env::var(name).is_ok_and(|v| v == "1" || v == "true");
-    let notice = format!("LEFT OUT: {boards} not emulated: {reason}");
-    let required = set("CI") || set("DUNLIN_REQUIRE_BOARDS") || std::env::var_os("DUNLIN_FIRMWARE").is_some();
-    assert!(!required, "{notice}");
-    say(&notice);
 }
 
 /// The boards, or none where there is no emulation.

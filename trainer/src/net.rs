@@ -195,6 +195,7 @@ impl Net {
             bias: false,
             bilinear: true,
             fused: Activation::None,
+            extra: [0; 2],
         };
         self.push(name, op, &[x])
     }

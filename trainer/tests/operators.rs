@@ -159,8 +159,14 @@ fn transpose_convolutions_equal_the_definition() {
         (16, 8, Pad::all(4)),
     ] {
         let window = Window::square(kernel, stride).padded(pad);
-        let op =
-            TransposeConv2d { out_channels: 3, window, bias: true, bilinear: false, fused: Activation::None };
+        let op = TransposeConv2d {
+            out_channels: 3,
+            window,
+            bias: true,
+            bilinear: false,
+            fused: Activation::None,
+            extra: [0; 2],
+        };
         let graph = single(op, &[s]);
         let y = graph.shape(graph.outputs[0]);
         let x = random(3, 2 * s.elements());
@@ -561,8 +567,14 @@ fn gradients_agree_with_finite_differences() {
         check_gradient(&single(depthwise, &[s]), &x);
     }
     let window = Window::square(3, 2).padded(Pad::all(1));
-    let up =
-        TransposeConv2d { out_channels: 3, window, bias: true, bilinear: false, fused: Activation::None };
+    let up = TransposeConv2d {
+        out_channels: 3,
+        window,
+        bias: true,
+        bilinear: false,
+        fused: Activation::None,
+        extra: [0; 2],
+    };
     check_gradient(&single(up, &[s]), &x);
     // Away from the kink, where a difference sees both sides.
     let apart: Vec<f32> = x.iter().map(|v| v + 0.05 * v.signum()).collect();

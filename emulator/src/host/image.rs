@@ -1,6 +1,7 @@
 //! Finding images and what they weigh.
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, PoisonError};
@@ -63,6 +64,19 @@ pub fn find_image(board: &Board) -> Result<PathBuf, EmulateError> {
 /// leave out; everything else goes on and fails with the reason.
 pub fn emulation_is_off() -> bool {
     std::env::var("DUNLIN_EMULATION").is_ok_and(|value| value == "0")
+}
+
+/// Says on standard error that `what` is not emulated, and why: for tests, which must not skip in silence.
+///
+/// # Panics
+/// It may not be left out: `CI=true`, `DUNLIN_REQUIRE_BOARDS=1`, or images named by `DUNLIN_FIRMWARE`.
+pub fn leave_out(what: &str, reason: &str) {
+    let set = |name: &str| std::env::var(name).is_ok_and(|v| v == "1" || v == "true");
+    let notice = format!("LEFT OUT: {what} not emulated: {reason}");
+    let required = set("CI") || set("DUNLIN_REQUIRE_BOARDS") || std::env::var_os("DUNLIN_FIRMWARE").is_some();
+    assert!(!required, "{notice}");
+    // The test harness does not capture what is written here directly.
+    let _ = writeln!(std::io::stderr(), "{notice}");
 }
 
 /// Bytes of flash that the image takes: code, constants, vectors and the initial values of statics.

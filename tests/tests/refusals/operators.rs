@@ -63,7 +63,8 @@ fn types_shapes_and_quantisation() {
         ParseError::Node { node: 0, fault: NodeFault::InputShape(Shape::vector(257)) }
     );
     let other = Tensor { quant: QParams { scale: 0.25, zero_point: 0 }, ..rows };
-    assert_eq!(operator_fault(Op::Reshape(Reshape {}), &[rows], other, none()), NodeFault::Quantisation(0));
+    let slice = Op::Slice(Slice { begin: [0; 4] });
+    assert_eq!(operator_fault(slice, &[rows], other, none()), NodeFault::Quantisation(0));
     let other = Tensor { quant: QParams { zero_point: 1, ..QUANT }, ..rows };
     let concat = Op::Concat(Concat { axis: dunlin::ops::Axis::W });
     let joined = tensor(Shape::rows(8, 4), 0);

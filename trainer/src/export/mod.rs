@@ -48,6 +48,16 @@ pub fn dun(graph: &Graph, ranges: &Ranges, options: &Options) -> Result<(Plan, A
     Ok((plan, file))
 }
 
+/// Exports a graph that carries the quantisation it was imported with; nothing is calibrated, and no pass runs,
+/// because each operator's rounding is the file's.
+///
+/// # Errors
+/// A value without quantisation, or a program that the runtime refuses.
+pub fn pinned(graph: &Graph, options: &Options) -> Result<(Plan, AlignedVec), ExportError> {
+    graph.validate()?;
+    dun(graph, &Ranges::new(graph), options)
+}
+
 /// Everything that post-training quantisation makes.
 #[derive(Debug)]
 pub struct Quantised {

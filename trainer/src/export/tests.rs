@@ -54,8 +54,14 @@ fn every_operator() -> Graph {
     let unpool = MaxUnpool { window: Window::square(2, 2), out_h: 12, out_w: 12 };
     let up = push(g, "unpool", unpool, &[narrow, pooled[1]]);
     let window = Window::square(4, 2).padded(Pad::all(1));
-    let transpose =
-        TransposeConv2d { out_channels: 4, window, bias: true, bilinear: false, fused: Activation::None };
+    let transpose = TransposeConv2d {
+        out_channels: 4,
+        window,
+        bias: true,
+        bilinear: false,
+        fused: Activation::None,
+        extra: [0; 2],
+    };
     let t = push(g, "transpose", transpose, &[narrow]);
     let joined = push(g, "concat", Concat { axis: Axis::C }, &[up, t]);
     let resize =
@@ -146,6 +152,7 @@ fn fused_labels_equal_those_of_separate_scores() {
         bias: true,
         bilinear: false,
         fused: Activation::None,
+        extra: [0; 2],
     };
     let heads: [Op; 5] = [
         conv(6, 3, 1, Activation::None).into(),
@@ -164,7 +171,10 @@ fn fused_labels_equal_those_of_separate_scores() {
         let g = filled(g, 2);
         let ranges = ranges(&g, Method::MinMax);
         let made = |fuse_argmax| {
-            let options = Options { lower: LowerOptions { fuse_argmax, ..LowerOptions::default() }, ..Options::default() };
+            let options = Options {
+                lower: LowerOptions { fuse_argmax, ..LowerOptions::default() },
+                ..Options::default()
+            };
             dun(&g, &ranges, &options).unwrap()
         };
         let ((fused, a), (separate, b)) = (made(true), made(false));

@@ -36,7 +36,8 @@ fn network() -> Graph {
     let mean = unary(g, "swish", UnaryFn::HardSwish, mean);
     let joined = push(g, "concat", Concat { axis: Axis::C }, &[max, mean]);
     let window = Window::square(4, 2).padded(Pad::all(1));
-    let up = TransposeConv2d { out_channels: 4, window, bias: true, bilinear: false, fused: none };
+    let up =
+        TransposeConv2d { out_channels: 4, window, bias: true, bilinear: false, fused: none, extra: [0; 2] };
     let up = push(g, "up", up, &[joined]);
     let up = unary(g, "tanh", UnaryFn::Tanh, up);
     let up = unary(g, "neg", UnaryFn::Neg, up);

@@ -5,5 +5,6 @@
 //! [`MAX_ELEMENTS`](dunlin::shape::MAX_ELEMENTS).
 
 mod error;
+pub mod tflite;
 
 pub use error::{ImportError, UnsupportedNode};

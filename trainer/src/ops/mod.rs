@@ -68,7 +68,7 @@ pub use norm::{L2Normalize, LogSoftmax};
 pub use pad::{PadMode, PadOp};
 pub use prelu::PRelu;
 pub use reduce::{ArgExtreme, Reduce, ReduceFn};
-pub use requantize::Requantize;
+pub use requantize::{Reinterpret, Requantize, RequantizeRule};
 pub use reshape::Reshape;
 pub use resize::{Resize, ResizeMode};
 pub use slice::Slice;
@@ -327,6 +327,7 @@ operators! {
     PRelu(PRelu),
     Constant(Constant),
     Requantize(Requantize),
+    Reinterpret(Reinterpret),
     Transpose(Transpose),
     StridedSlice(StridedSlice),
     Gather(Gather),

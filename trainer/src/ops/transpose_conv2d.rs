@@ -19,6 +19,9 @@ pub struct TransposeConv2d {
     pub bilinear: bool,
     /// Activation applied to the output.
     pub fused: Activation,
+    /// Rows below and columns right of what the stamps reach; they hold the bias (ONNX `output_padding`).
+    #[serde(default)]
+    pub extra: [u16; 2],
 }
 
 impl Operator for TransposeConv2d {
@@ -40,6 +43,8 @@ impl Operator for TransposeConv2d {
         }
         let h = transpose_output(x.h, v.kernel_h, v.stride_h, v.pad.top, v.pad.bottom);
         let w = transpose_output(x.w, v.kernel_w, v.stride_w, v.pad.left, v.pad.right);
+        let [below, beside] = self.extra.map(u32::from);
+        let (h, w) = (h.and_then(|h| h.checked_add(below)), w.and_then(|w| w.checked_add(beside)));
         match (h, w) {
             (Some(h), Some(w)) => Ok(vec![Shape { n: x.n, h, w, c: self.out_channels }]),
             _ => Err(OpError::Window { kernel_h: v.kernel_h, kernel_w: v.kernel_w, input: x }),
@@ -104,6 +109,10 @@ impl Operator for TransposeConv2d {
         let oh = (h - 1) * sh + kh - top - usize::from(v.pad.bottom);
         let ow = (w - 1) * sw + kw - left - usize::from(v.pad.right);
         let mut y = full.slice(s![.., .., top..top + oh, left..left + ow]);
+        let [below, beside] = self.extra.map(usize::from);
+        if below > 0 || beside > 0 {
+            y = y.pad([(0, below), (0, beside)], PadMode::Constant(0.0));
+        }
         if self.bias {
             y = y + params[1].clone().reshape([out, 1, 1, 1]);
         }

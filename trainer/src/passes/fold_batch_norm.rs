@@ -102,7 +102,11 @@ mod tests {
         for bias in [false, true] {
             check(Conv2d { out_channels: 5, window, bias, fused }.into(), 1);
             check(DepthwiseConv2d { multiplier: 2, window, bias, fused }.into(), 1);
-            check(TransposeConv2d { out_channels: 5, window, bias, bilinear: false, fused }.into(), 1);
+            check(
+                TransposeConv2d { out_channels: 5, window, bias, bilinear: false, fused, extra: [0; 2] }
+                    .into(),
+                1,
+            );
             check(Dense { out_features: 5, bias, fused }.into(), 1);
         }
     }

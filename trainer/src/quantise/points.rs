@@ -96,6 +96,7 @@ fn shares(op: &Op) -> bool {
         | Op::ArgMax(_)
         | Op::Constant(_)
         | Op::Requantize(_)
+        | Op::Reinterpret(_)
         | Op::Lstm(_)
         | Op::Svdf(_)
         | Op::BatchMatMul(_) => false,

@@ -1,7 +1,8 @@
 //! Constants, changes of type, and persistent tensors.
 
-use super::{Lowering, factor, unsupported};
+use super::{Lowering, factor, table, unsupported};
 use crate::graph::{Node, State};
+use crate::ops::RequantizeRule;
 use crate::quantise::QuantiseError;
 use dunlin::format::{Blob, DType};
 use dunlin::ops as int8;
@@ -39,12 +40,16 @@ impl Lowering<'_> {
     }
 
     /// A change of type or scale by the operator that the two types need.
-    pub(super) fn requantize(&mut self, node: &Node) -> Result<(), QuantiseError> {
+    pub(super) fn requantize(&mut self, node: &Node, rule: RequantizeRule) -> Result<(), QuantiseError> {
         let (from, to) = (self.tensor(node.inputs[0])?, self.tensor(node.outputs[0])?);
         let tensor = |id: u16| &self.program.tensors[usize::from(id)];
         let (a, b) = (tensor(from), tensor(to));
         let op = match (a.dtype, b.dtype) {
             (a_type, b_type) if a_type == b_type && a.quant == b.quant => int8::Op::Reshape(int8::Reshape {}),
+            (DType::I8, DType::I8) if rule == RequantizeRule::Float => {
+                let table = table::rescaled(a.quant, b.quant);
+                int8::Op::Lut(int8::Lut { table: self.program.data.push(&table) })
+            }
             (DType::I8, DType::I8) => {
                 let scale = factor(node, 0, f64::from(a.quant.scale) / f64::from(b.quant.scale))?;
                 int8::Op::Requantize(int8::Requantize { scale })

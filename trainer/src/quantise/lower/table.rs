@@ -19,6 +19,18 @@ pub(super) fn fill(function: UnaryFn, input: QParams, output: QParams, pinned: O
 }
 
 /// The output, not yet limited to int8, for an input less its zero point.
+/// A change of scale in f32, as the uint8 `CONCATENATION` of the reference makes it. The reference's integers are
+/// those of int8 plus 128.
+pub(super) fn rescaled(input: QParams, output: QParams) -> [i8; 256] {
+    let scale = input.scale * (1.0 / output.scale);
+    let bias = -f32::from(input.zero_point + 128) * scale;
+    std::array::from_fn(|q| {
+        let rounded = (q as f32 * scale + bias).round() as i32;
+        let value = rounded.saturating_add(i32::from(output.zero_point) + 128).clamp(0, 255);
+        (value - 128) as i8
+    })
+}
+
 type Entry = Box<dyn Fn(i32) -> i32>;
 
 fn entry(function: UnaryFn, input: QParams, output: QParams, pinned: Option<Scheme>) -> Entry {
