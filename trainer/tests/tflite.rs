@@ -13,9 +13,14 @@ use dunlin_emulator::{
 use dunlin_trainer::export::{Options, pinned};
 use dunlin_trainer::import::tflite;
 use dunlin_trainer::quantise::Int8Runner;
+use safetensors::SafeTensors;
+use std::collections::BTreeMap;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+/// Models among the committed vectors.
+const COMMITTED: usize = 650;
 /// Models that the conformance folder must hold.
 const MODELS: usize = 8;
 
@@ -34,9 +39,8 @@ fn folders(root: &Path) -> Vec<PathBuf> {
 }
 
 /// The `.dun` file of a model.
-fn import(folder: &Path) -> Result<AlignedVec, String> {
-    let bytes = std::fs::read(folder.join("model.tflite")).map_err(|e| e.to_string())?;
-    let graph = tflite::import(&bytes, "model").map_err(|e| e.to_string())?;
+fn import(model: &[u8]) -> Result<AlignedVec, String> {
+    let graph = tflite::import(model, "model").map_err(|e| e.to_string())?;
     let (_, file) = pinned(&graph, &Options::default()).map_err(|e| e.to_string())?;
     Ok(file)
 }
@@ -58,35 +62,66 @@ fn inputs<'b>(runner: &mut Int8Runner, bytes: &'b [u8]) -> Result<Vec<&'b [u8]>,
     Ok(parts.collect())
 }
 
-/// Runs a model on inputs that follow each other in one file, in the order of its inputs.
-fn run(runner: &mut Int8Runner, bytes: &[u8]) -> Result<Vec<u8>, String> {
-    let inputs = inputs(runner, bytes)?;
-    let outputs = runner.run_bytes(&inputs).map_err(|e| e.to_string())?;
-    Ok(outputs.into_iter().flat_map(|o| o.bytes).collect())
+/// A model with runs and what the reference gave.
+struct Vectors {
+    model: Vec<u8>,
+    /// One session over all runs, instead of a reset state for each.
+    sequence: bool,
+    runs: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
-/// Compares every vector of a folder; how many there were, or what differs.
-fn check(folder: &Path) -> Result<usize, String> {
-    let file = import(folder)?;
-    let fresh = || Int8Runner::new(file.as_slice()).map_err(|e| e.to_string());
-    let sequence = folder.join("sequence").is_file();
-    let mut runner = fresh()?;
-    let mut count = 0;
-    while let Ok(input) = std::fs::read(folder.join(format!("input_{count}.bin"))) {
-        let expected =
-            std::fs::read(folder.join(format!("output_{count}.bin"))).map_err(|e| e.to_string())?;
-        if count > 0 && !sequence {
-            runner = fresh()?;
+impl Vectors {
+    fn of_folder(folder: &Path) -> Result<Self, String> {
+        let read = |name: &str| std::fs::read(folder.join(name)).map_err(|e| format!("{name}: {e}"));
+        let mut runs = Vec::new();
+        while let Ok(input) = read(&format!("input_{}.bin", runs.len())) {
+            let output = read(&format!("output_{}.bin", runs.len()))?;
+            runs.push((input, output));
         }
-        let found = run(&mut runner, &input)?;
-        if found != expected {
-            let wrong = found.iter().zip(&expected).filter(|(a, b)| a != b).count();
-            let (a, b) = (found.len(), expected.len());
-            return Err(format!("input {count}: {wrong} of {b} bytes differ ({a} found)"));
-        }
-        count += 1;
+        Ok(Self { model: read("model.tflite")?, sequence: folder.join("sequence").is_file(), runs })
     }
-    if count == 0 { Err("no input_0.bin".into()) } else { Ok(count) }
+
+    /// Compares every run; how many there were, or what differs.
+    fn check(&self) -> Result<usize, String> {
+        let file = import(&self.model)?;
+        let fresh = || Int8Runner::new(file.as_slice()).map_err(|e| e.to_string());
+        let mut runner = fresh()?;
+        for (k, (input, expected)) in self.runs.iter().enumerate() {
+            if k > 0 && !self.sequence {
+                runner = fresh()?;
+            }
+            let given = inputs(&mut runner, input)?;
+            let outputs = runner.run_bytes(&given).map_err(|e| e.to_string())?;
+            let found: Vec<u8> = outputs.into_iter().flat_map(|o| o.bytes).collect();
+            if found != *expected {
+                let wrong = found.iter().zip(expected).filter(|(a, b)| a != b).count();
+                let (a, b) = (found.len(), expected.len());
+                return Err(format!("input {k}: {wrong} of {b} bytes differ ({a} found)"));
+            }
+        }
+        if self.runs.is_empty() { Err("no input".into()) } else { Ok(self.runs.len()) }
+    }
+}
+
+/// The committed vectors, by name: small models of one operator or a few, drawn at random, with the bytes of the
+/// reference kernels (tflite-micro 0.dev20261023 for int8 and int16, LiteRT 2.3.0 for what it lacks and for uint8).
+fn committed() -> BTreeMap<String, Vectors> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/tflite/vectors.safetensors.gz");
+    let packed = std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    let mut bytes = Vec::new();
+    flate2::read::GzDecoder::new(packed.as_slice()).read_to_end(&mut bytes).unwrap();
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    let names = file.names().into_iter().filter_map(|n| n.strip_suffix("/model"));
+    let part = |name: String| file.tensor(&name).ok().map(|t| t.data().to_vec());
+    let vectors = |name: &str| {
+        let run = |k: usize| Some((part(format!("{name}/input_{k}"))?, part(format!("{name}/output_{k}"))?));
+        Vectors {
+            model: part(format!("{name}/model")).unwrap(),
+            sequence: part(format!("{name}/sequence")).is_some(),
+            runs: (0..).map_while(run).collect(),
+        }
+    };
+    names.map(|name| (name.to_string(), vectors(name))).collect()
 }
 
 #[test]
@@ -99,7 +134,8 @@ fn published_models_give_the_reference_bytes() {
     assert!(folders.len() >= MODELS, "{}: {} models, expected {MODELS}", root.display(), folders.len());
     for folder in folders {
         let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let runs = check(&folder).unwrap_or_else(|e| panic!("{name}: {e}"));
+        let runs =
+            Vectors::of_folder(&folder).and_then(|v| v.check()).unwrap_or_else(|e| panic!("{name}: {e}"));
         println!("{name}: {runs} inputs equal");
     }
 }
@@ -115,16 +151,16 @@ fn published_models_give_the_reference_bytes_on_emulated_boards() {
     }
     let (mut jobs, mut expected) = (Vec::new(), Vec::new());
     for folder in folders(&root) {
-        let file = import(&folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
-        let mut runner = Int8Runner::new(file.as_slice()).unwrap();
         let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        for k in 0.. {
-            let Ok(bytes) = std::fs::read(folder.join(format!("input_{k}.bin"))) else { break };
-            let given = inputs(&mut runner, &bytes).unwrap_or_else(|e| panic!("{name}: {e}"));
+        let vectors = Vectors::of_folder(&folder).unwrap_or_else(|e| panic!("{name}: {e}"));
+        let file = import(&vectors.model).unwrap_or_else(|e| panic!("{name}: {e}"));
+        let mut runner = Int8Runner::new(file.as_slice()).unwrap();
+        for (k, (input, output)) in vectors.runs.into_iter().enumerate() {
+            let given = inputs(&mut runner, &input).unwrap_or_else(|e| panic!("{name}: {e}"));
             let run = Run { inputs: given.iter().map(|b| b.to_vec()).collect(), counts: Vec::new() };
             // A job of its own starts from a reset state, as the reference did for each input.
             jobs.push(Job { name: format!("{name}/{k}"), model: file.as_slice().to_vec(), runs: vec![run] });
-            expected.push(std::fs::read(folder.join(format!("output_{k}.bin"))).unwrap());
+            expected.push(output);
         }
     }
     for board in BOARDS.iter().filter(|b| ["mps2-an386", "mps3-an547"].contains(&b.name)) {
@@ -147,23 +183,35 @@ fn published_models_give_the_reference_bytes_on_emulated_boards() {
     }
 }
 
-#[test]
-fn further_vectors_give_the_reference_bytes() {
-    let Ok(roots) = std::env::var("DUNLIN_TFLITE_VECTORS") else { return };
-    let only = std::env::var("DUNLIN_ONLY").unwrap_or_default();
+/// Checks all; prints how many are equal and fails with a line for each that is not.
+fn check_all(vectors: impl Iterator<Item = (String, Result<Vectors, String>)>) -> usize {
     let (mut good, mut bad) = (0, Vec::new());
-    for root in roots.split(':').filter(|r| !r.is_empty()) {
-        for folder in folders(Path::new(root)) {
-            let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            if !name.starts_with(&only) {
-                continue;
-            }
-            match std::panic::catch_unwind(|| check(&folder)).unwrap_or_else(|_| Err("PANIC".into())) {
-                Ok(_) => good += 1,
-                Err(problem) => bad.push(format!("{name}: {problem}")),
-            }
+    for (name, vectors) in vectors {
+        let checked = vectors.and_then(|v| {
+            std::panic::catch_unwind(|| v.check()).unwrap_or_else(|_| Err("it panicked".into()))
+        });
+        match checked {
+            Ok(_) => good += 1,
+            Err(problem) => bad.push(format!("{name}: {problem}")),
         }
     }
-    println!("{good} folders equal");
-    assert!(bad.is_empty(), "{} folders differ:\n{}", bad.len(), bad.join("\n"));
+    println!("{good} models equal");
+    assert!(bad.is_empty(), "{} models differ:\n{}", bad.len(), bad.join("\n"));
+    good
+}
+
+#[test]
+fn single_operators_and_small_networks_give_the_reference_bytes() {
+    let checked = check_all(committed().into_iter().map(|(name, vectors)| (name, Ok(vectors))));
+    assert!(checked >= COMMITTED, "{checked} models, expected {COMMITTED}");
+}
+
+#[test]
+fn vectors_of_ones_own_give_the_reference_bytes() {
+    let Ok(roots) = std::env::var("DUNLIN_TFLITE_VECTORS") else { return };
+    let only = std::env::var("DUNLIN_ONLY").unwrap_or_default();
+    let all = roots.split(':').filter(|r| !r.is_empty()).flat_map(|root| folders(Path::new(root)));
+    let named = all.map(|f| (f.file_name().unwrap_or_default().to_string_lossy().into_owned(), f));
+    let chosen = named.filter(|(name, _)| name.starts_with(&only));
+    check_all(chosen.map(|(name, folder)| (name, Vectors::of_folder(&folder))));
 }
