@@ -311,7 +311,14 @@ impl Lowering<'_> {
     }
 
     fn softmax(&mut self, node: &Node, beta: f32) -> Result<(), QuantiseError> {
-        debug_assert_eq!(self.quant(node.outputs[0])?, UNIT_OUTPUT);
+        let output = self.quant(node.outputs[0])?;
+        if output != UNIT_OUTPUT {
+            let QParams { scale, zero_point } = output;
+            return Err(unsupported(
+                node,
+                format!("its output has scale {scale} and zero point {zero_point}, not 1/256 and -128"),
+            ));
+        }
         let exp = self.softmax_table(node, beta)?;
         self.plain(node, int8::Op::Softmax(int8::Softmax { exp }))
     }
