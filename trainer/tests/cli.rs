@@ -88,7 +88,8 @@ fn write(path: &Path, bytes: &[u8]) {
 
 #[test]
 fn help_names_every_subcommand_and_each_has_examples() {
-    let commands = ["train", "quantize", "finetune", "export", "eval", "inspect", "run", "emulate", "demo"];
+    let commands =
+        ["train", "import", "quantize", "finetune", "export", "eval", "inspect", "run", "emulate", "demo"];
     let mut help = dunlin().arg("--help").assert().success();
     for name in commands {
         help = help.stdout(contains(format!("  {name} ")));
@@ -421,4 +422,28 @@ fn emulate_says_which_board_or_image_is_missing() {
     let mut command = dunlin();
     command.arg("emulate").arg(&model).arg("--input").arg(&input).env("DUNLIN_FIRMWARE", folder.path());
     command.assert().failure().code(1).stderr(contains("mps2-an386.elf").and(contains("cargo xtask")));
+}
+
+#[test]
+fn what_cannot_be_imported_is_said_and_nothing_is_written() {
+    let folder = folder();
+    let out = folder.path().join("out.dun");
+    let refuse = |name: &str, bytes: Option<&[u8]>, more: &[&str], expected: &[&str]| {
+        let path = folder.path().join(name);
+        if let Some(bytes) = bytes {
+            write(&path, bytes);
+        }
+        let mut command = dunlin();
+        let mut assert =
+            command.arg("import").arg(&path).args(more).arg("-o").arg(&out).assert().failure().code(1);
+        for text in expected {
+            assert = assert.stderr(contains(*text));
+        }
+        assert!(!out.exists(), "{name}");
+    };
+    refuse("none.tflite", None, &[], &["none.tflite", "help: name a TensorFlow Lite or ONNX file"]);
+    refuse("cut.tflite", Some(b"\x1c\0\0\0TFL3"), &[], &["cut.tflite"]);
+    refuse("empty.tflite", Some(b""), &[], &["empty.tflite: not a TensorFlow Lite file"]);
+    refuse("a.tflite", Some(b"\x1c\0\0\0TFL3"), &["--qat", "3"], &["--qat needs labelled data", "--data"]);
+    refuse("a.tflite", None, &["--labels", "none.txt"], &["none.txt", "--labels names a text file"]);
 }

@@ -138,7 +138,7 @@ fn small_model(args: &Args, left_out: &mut Vec<String>) -> Result<Entry> {
     eprintln!("quantising and evaluating");
     let dun = out.join(format!("{MODEL}.dun"));
     let commands = ["dunlin demo".to_string()];
-    let telling = Telling { commands: &commands, compared: &[], quiet: args.json };
+    let telling = Telling { commands: &commands, compared: &[], note: "", quiet: args.json };
     let done = quantize::quantise(&graph, &split, &dun, &out, &args.calibration, &telling)?;
     let artifact = done.artifact();
     let example = split.val.len() / 2;

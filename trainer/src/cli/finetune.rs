@@ -311,6 +311,11 @@ fn finish(args: &Args, graph: &Graph, split: &Split) -> Result<quantize::Result8
     let dun = args.output.join(format!("{}.dun", graph.name));
     let commands = [command];
     let compared = args.compare.read()?;
-    let telling = Telling { commands: &commands, compared: &compared, quiet: args.quiet || args.json };
+    let telling = Telling {
+        commands: &commands,
+        compared: &compared,
+        note: &args.compare.note,
+        quiet: args.quiet || args.json,
+    };
     quantize::quantise(graph, split, &dun, &args.output, &args.calibration, &telling)
 }

@@ -9,6 +9,7 @@ mod eval;
 mod export;
 mod finetune;
 mod host;
+mod import;
 mod inspect;
 mod io;
 mod network;
@@ -41,6 +42,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Train(train::Args),
+    Import(import::Args),
     Quantize(quantize::Args),
     Finetune(finetune::Args),
     Export(export::Args),
@@ -59,6 +61,7 @@ pub(crate) fn main() -> miette::Result<()> {
     .into_diagnostic()?;
     match Cli::parse().command {
         Command::Train(args) => train::main(&args),
+        Command::Import(args) => import::main(&args),
         Command::Quantize(args) => quantize::main(&args),
         Command::Finetune(args) => finetune::main(&args),
         Command::Export(args) => export::main(&args),

@@ -4,16 +4,33 @@ use super::quantize;
 use dunlin::format::DType;
 use dunlin_trainer::data::samples::Spec;
 use dunlin_trainer::graph::{Graph, InputScaling, Pin, ValueId};
-use miette::{Result, bail};
+use dunlin_trainer::import::{ImportError, tflite};
+use miette::{Result, bail, miette};
 use std::path::Path;
 
 /// Reads a run's folder or weights file, an ONNX file or a TensorFlow Lite file, pins and all.
 pub(super) fn load(path: &Path) -> Result<Graph> {
     let ending = path.extension().map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default();
-    if path.is_file() && matches!(ending.as_str(), "onnx" | "tflite") {
-        bail!("importing is not there yet");
+    if !matches!(ending.as_str(), "onnx" | "tflite") {
+        return Ok(quantize::load(path)?.0);
     }
-    Ok(quantize::load(path)?.0)
+    let bytes = std::fs::read(path)
+        .map_err(|e| miette!(help = "name a TensorFlow Lite or ONNX file", "{}: {e}", path.display()))?;
+    let name = path.file_stem().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    let refuse = |e: ImportError| {
+        let help = match e {
+            ImportError::Unsupported(_) => {
+                "nothing was written; change these nodes, or cut the network before them"
+            }
+            ImportError::Malformed { .. } => "fetch the file again, or write it again",
+            _ => "docs/operators.md says what can be imported",
+        };
+        miette!(help = help, "{}: {e}", path.display())
+    };
+    if tflite::is_tflite(&bytes) {
+        return tflite::import(&bytes, &name).map_err(refuse);
+    }
+    bail!(help = "name a TensorFlow Lite file", "{}: not a TensorFlow Lite file", path.display())
 }
 
 /// How raw pixels become the input of a network that does not say so.

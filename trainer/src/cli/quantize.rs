@@ -50,6 +50,9 @@ pub(super) struct Compare {
     /// Name another training in the card, with the quality that RUN/metrics.json says; may be repeated.
     #[arg(long = "compare", value_name = "NAME=RUN")]
     runs: Vec<String>,
+    /// A paragraph for the card.
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    pub(super) note: String,
 }
 
 impl Compare {
@@ -84,6 +87,8 @@ pub(super) struct Telling<'a> {
     pub(super) commands: &'a [String],
     /// Other trainings.
     pub(super) compared: &'a [(String, Metrics)],
+    /// A paragraph for the card.
+    pub(super) note: &'a str,
     /// No progress.
     pub(super) quiet: bool,
 }
@@ -121,7 +126,8 @@ pub(super) fn main(args: &Args) -> Result<()> {
     let own = format!("dunlin {}", std::env::args().skip(1).collect::<Vec<_>>().join(" "));
     let commands: Vec<String> = training(&folder, &args.data).into_iter().chain([own]).collect();
     let compared = args.compare.read()?;
-    let telling = Telling { commands: &commands, compared: &compared, quiet: args.json };
+    let telling =
+        Telling { commands: &commands, compared: &compared, note: &args.compare.note, quiet: args.json };
     let done = quantise(&graph, &split, &args.output, &folder, &args.calibration, &telling)?;
     if args.json {
         return print_json(&done.report());
@@ -203,6 +209,7 @@ pub(super) fn quantise(
         history: &history,
         commands: telling.commands,
         compared: telling.compared,
+        note: telling.note,
         threads: std::thread::available_parallelism().map_or(1, usize::from),
     };
     let artifact = artifact::write(dun, &source)

@@ -117,7 +117,7 @@ pub(super) fn main(args: &Args) -> Result<()> {
         let command = std::env::args().skip(1).collect::<Vec<_>>().join(" ");
         let dun = args.out.join(format!("{}.dun", graph.name));
         let commands = [format!("dunlin {command}")];
-        let telling = Telling { commands: &commands, compared: &[], quiet: args.quiet };
+        let telling = Telling { commands: &commands, compared: &[], note: "", quiet: args.quiet };
         Some(quantize::quantise(&graph, &split, &dun, &args.out, &args.calibration, &telling)?)
     };
     if args.json {

@@ -62,6 +62,8 @@ pub struct Source<'a> {
     pub commands: &'a [String],
     /// Other trainings measured on the same data: name and quality.
     pub compared: &'a [(String, Metrics)],
+    /// A paragraph for the card; may be empty.
+    pub note: &'a str,
     /// Threads for the evaluation.
     pub threads: usize,
 }
@@ -122,6 +124,7 @@ pub fn write(dun: &Path, source: &Source<'_>) -> Result<Artifact, ArtifactError>
         quantisation: source.quantisation,
         commands: source.commands,
         compared: source.compared,
+        note: source.note,
         pictures: &pictures,
     };
     files.bytes("card.md", card.markdown().as_bytes())?;

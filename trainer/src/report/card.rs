@@ -77,6 +77,8 @@ pub struct Card<'a> {
     pub commands: &'a [String],
     /// Other trainings measured on the same data: name and quality.
     pub compared: &'a [(String, Metrics)],
+    /// A paragraph of the person who made it; may be empty.
+    pub note: &'a str,
     /// Pictures beside the card: file name and caption.
     pub pictures: &'a [(String, String)],
 }
@@ -152,6 +154,9 @@ impl Card<'_> {
                 let _ = writeln!(s, "| {name} | {:.4} | {:.4} |", other.float, other.int8);
             }
             let _ = writeln!(s);
+        }
+        if !self.note.is_empty() {
+            let _ = writeln!(s, "{}\n", self.note);
         }
     }
 

@@ -1,0 +1,208 @@
+//! The steps of an import: read samples, check, calibrate, train on, compare.
+
+use super::super::network;
+use super::super::quantize;
+use super::Args;
+use dunlin_trainer::data::augment::Augment;
+use dunlin_trainer::data::samples::{Files, Spec, spread};
+use dunlin_trainer::data::{Split, labelled};
+use dunlin_trainer::eval::agreement::{self, Agreement};
+use dunlin_trainer::eval::{float, int8};
+use dunlin_trainer::exec::{Device, Weights};
+use dunlin_trainer::export::{self, Quantised};
+use dunlin_trainer::graph::Graph;
+use dunlin_trainer::passes;
+use dunlin_trainer::plan::{self, ValueError};
+use dunlin_trainer::quantise::{Ranges, calibrate};
+use dunlin_trainer::train::{ClassWeights, Optimiser, Recipe, Schedule};
+use indicatif::ProgressBar;
+use miette::{Result, bail, miette};
+use std::io::IsTerminal;
+use std::path::Path;
+use std::time::Duration;
+
+/// An import before its first step.
+pub(super) struct Work<'a> {
+    args: &'a Args,
+    graph: Graph,
+    samples: Vec<Vec<Vec<f32>>>,
+    labelled: Option<Split>,
+    progress: ProgressBar,
+}
+
+/// What an import gave.
+pub(super) struct Done {
+    /// The float graph as it was imported.
+    imported: Graph,
+    /// The int8 model.
+    pub(super) quantised: Quantised,
+    /// Loss of every value on the first sample.
+    pub(super) errors: Vec<ValueError>,
+    /// Int8 against float on the samples.
+    pub(super) agreement: Option<Agreement>,
+    /// Accuracy in float and in int8, and the number of examples.
+    pub(super) accuracy: Option<(f64, f64, usize)>,
+}
+
+impl Done {
+    pub(super) fn file(&self) -> &[u8] {
+        self.quantised.file.as_slice()
+    }
+
+    /// The graph to go on with: trained where it was trained.
+    pub(super) fn graph(&self) -> &Graph {
+        &self.imported
+    }
+}
+
+impl<'a> Work<'a> {
+    /// Reads all data that the command line names.
+    pub(super) fn new(args: &'a Args, mut graph: Graph) -> Result<Self> {
+        let terminal = std::io::stderr().is_terminal() && !args.quiet && !args.json;
+        let progress = if terminal { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
+        progress.enable_steady_tick(Duration::from_millis(100));
+        let scaling = args.pixels.scaling(&graph)?;
+        let mut samples = Vec::new();
+        if let Some(path) = &args.calibrate {
+            progress.set_message(format!("reading {}", path.display()));
+            let specs = network::specs(&graph, &scaling);
+            samples = read(path, &specs, args.calibration.samples as usize)?;
+        } else if !graph.is_pinned() {
+            bail!(
+                help = "name a folder of samples (pictures, .npy, .csv or .bin) with --calibrate",
+                "{}: a float network needs samples to choose its int8 scales",
+                args.model.display()
+            );
+        }
+        let labelled = match &args.data {
+            None => None,
+            Some(path) => {
+                let spec = network::spec(&graph, &scaling)?;
+                let split = labelled::read(path, &spec).map_err(|e| {
+                    miette!(help = "--data names a folder that holds a folder for each class", "{e}")
+                })?;
+                Some(split)
+            }
+        };
+        let said = args.pixels.given() || graph.meta.input.is_some() || network::dictated(&graph).is_some();
+        if network::takes_pictures(&graph) && said {
+            graph.meta.input = Some(scaling);
+        }
+        if let (Some(split), true) = (&labelled, graph.meta.classes.is_empty()) {
+            graph.meta.classes.clone_from(&split.train.classes);
+            graph.meta.palette.clone_from(&split.train.palette);
+        }
+        Ok(Self { args, graph, samples, labelled, progress })
+    }
+
+    pub(super) fn run(&mut self) -> Result<Done> {
+        let mut quantised = if self.graph.is_pinned() { self.pinned()? } else { self.calibrated()? };
+        let mut imported = self.graph.clone();
+        if let (Some(epochs), Some(split)) = (self.args.calibration.qat.filter(|e| *e > 0), &self.labelled) {
+            let folder = match &self.args.keep_graph {
+                Some(folder) => folder.join("qat"),
+                None => self.args.output.with_extension("qat"),
+            };
+            let epochs = epochs as usize;
+            self.progress.set_message("training with fake quantisation");
+            quantize::aware(&mut quantised, split, &recipe(split), &folder, epochs, self.args.quiet)?;
+            imported = quantised.graph.clone();
+        }
+        self.progress.set_message("comparing int8 with float");
+        let errors = self.errors(&quantised)?;
+        let agreement = match self.samples.as_slice() {
+            [] => None,
+            samples => Some(
+                agreement::compare(&imported, quantised.file.as_slice(), samples)
+                    .map_err(|e| miette!("{e}"))?,
+            ),
+        };
+        let accuracy =
+            self.labelled.as_ref().map(|split| accuracy(&imported, &quantised, split)).transpose()?;
+        self.progress.finish_and_clear();
+        Ok(Done { imported, quantised, errors, agreement, accuracy })
+    }
+
+    /// A quantised network keeps its parameters.
+    fn pinned(&self) -> Result<Quantised> {
+        self.progress.set_message("planning");
+        let graph = self.graph.clone();
+        let ranges = Ranges::new(&graph);
+        let (plan, file) = export::dun(&graph, &ranges, &export::Options::default())
+            .map_err(|e| miette!("{}: {e}", self.args.model.display()))?;
+        Ok(Quantised { graph, passes: Vec::new(), ranges, plan, file })
+    }
+
+    fn calibrated(&self) -> Result<Quantised> {
+        let refuse = |e: &dyn std::fmt::Display| miette!("{}: {e}", self.args.model.display());
+        let mut graph = self.graph.clone();
+        self.progress.set_message(format!("calibrating on {} samples", self.samples.len()));
+        let passes = passes::optimise(&mut graph).map_err(|e| refuse(&e))?;
+        let weights = Weights::from_graph(&graph, &Device::flex());
+        let batches: Vec<_> = self.samples.iter().map(|s| agreement::tensors(&graph, s)).collect();
+        let ranges = calibrate(&graph, &weights, &batches, self.args.calibration.method()?)
+            .map_err(|e| miette!(help = "--calibrate names samples like those of use", "{e}"))?;
+        let (plan, file) =
+            export::dun(&graph, &ranges, &export::Options::default()).map_err(|e| refuse(&e))?;
+        Ok(Quantised { graph, passes, ranges, plan, file })
+    }
+
+    fn errors(&self, q: &Quantised) -> Result<Vec<ValueError>> {
+        let Some(sample) = self.samples.first() else { return Ok(Vec::new()) };
+        let weights = Weights::from_graph(&q.graph, &Device::flex());
+        let sample = agreement::tensors(&q.graph, sample);
+        plan::compare(&q.graph, &weights, &q.ranges, &sample).map_err(|e| miette!("{e}"))
+    }
+}
+
+/// `count` samples of every input, spread over those that there are.
+fn read(path: &Path, specs: &[Spec], count: usize) -> Result<Vec<Vec<Vec<f32>>>> {
+    let refuse = |e: &dyn std::fmt::Display| {
+        miette!(help = "--calibrate names pictures, .npy, .csv or .bin files that fit the input", "{e}")
+    };
+    let mut files = Vec::new();
+    for spec in specs {
+        let place = if specs.len() == 1 { path.to_path_buf() } else { path.join(&spec.name) };
+        files.push(Files::new(&place, spec).map_err(|e| refuse(&e))?);
+    }
+    let of = files.first().map_or(0, Files::len);
+    if let Some((spec, other)) = specs.iter().zip(&files).find(|(_, f)| f.len() != of) {
+        let first = &specs[0].name;
+        bail!("{} samples of `{first}` but {} of `{}`: each needs as many", of, other.len(), spec.name);
+    }
+    let sample = |i: usize| {
+        let inputs = files.iter_mut().zip(specs);
+        inputs
+            .map(|(f, spec)| Ok(f.read(i).map_err(|e| refuse(&e))?.values(spec)))
+            .collect::<Result<Vec<_>>>()
+    };
+    spread(of, count).map(sample).collect()
+}
+
+fn accuracy(graph: &Graph, q: &Quantised, split: &Split) -> Result<(f64, f64, usize)> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let help = "the classes must be those of the network, in its order";
+    let in_float = float::evaluate(graph, &split.val, threads).map_err(|e| miette!(help = help, "{e}"))?;
+    let in_int8 =
+        int8::evaluate(q.file.as_slice(), &split.val, threads).map_err(|e| miette!(help = help, "{e}"))?;
+    Ok((in_float.accuracy(), in_int8.accuracy(), split.val.len()))
+}
+
+/// How an imported network learns on; quantisation-aware training takes a tenth of the rate.
+fn recipe(split: &Split) -> Recipe {
+    Recipe {
+        model: "import".into(),
+        seed: 1,
+        epochs: 1,
+        batch: 32.min(split.train.len()),
+        threads: std::thread::available_parallelism().map_or(1, usize::from).min(4),
+        optimiser: Optimiser::AdamW { rate: 1e-3, decay: 1e-3 },
+        schedule: Schedule::Cosine { warm_up: 0.0, last: 0.01 },
+        class_weights: ClassWeights::Equal,
+        label_smoothing: 0.0,
+        average: 0.98,
+        evaluate_every: 1,
+        patience: 0,
+        augment: Augment::default(),
+    }
+}
