@@ -61,6 +61,8 @@ pub(super) struct Builder<'b, 'f> {
     /// The model computes in integers: real values are only at its edges.
     quantised: bool,
     names: HashSet<String>,
+    /// Integers that no scale makes real.
+    unscaled: HashSet<ValueId>,
     /// Variable behind each resource handle.
     pub(super) handles: HashMap<usize, String>,
     /// Value that each variable has now, and the persistent tensor that it had at the start.
@@ -83,6 +85,7 @@ impl<'b, 'f> Builder<'b, 'f> {
             lost: vec![false; count],
             quantised,
             names: HashSet::new(),
+            unscaled: HashSet::new(),
             handles: HashMap::new(),
             variables: HashMap::new(),
             known: HashMap::new(),
@@ -127,7 +130,7 @@ impl<'b, 'f> Builder<'b, 'f> {
             let name = self.unique(&format!("{name}.int8"));
             let inner = self.graph.push(&name, Requantize::default(), &[value])?[0];
             self.graph.values[inner.0].pin = pin;
-            self.values[id] = Some(inner);
+            self.set(id, inner);
             return Ok(());
         }
         match tensor.dtype {
@@ -141,7 +144,7 @@ impl<'b, 'f> Builder<'b, 'f> {
             }
         }
         self.graph.values[value.0].pin = pin;
-        self.values[id] = Some(value);
+        self.set(id, value);
         Ok(())
     }
 
@@ -267,6 +270,11 @@ impl<'b, 'f> Builder<'b, 'f> {
     }
 
     pub(super) fn set(&mut self, id: usize, value: ValueId) {
+        let tensor = &self.part.tensors[id];
+        let narrow = matches!(tensor.dtype, TensorType::INT8 | TensorType::UINT8 | TensorType::INT16);
+        if self.quantised && narrow && tensor.scales.is_empty() {
+            self.unscaled.insert(value);
+        }
         self.values[id] = Some(value);
     }
 
@@ -506,6 +514,10 @@ impl<'f> Call<'_, '_, 'f> {
 
     /// Refuses real numbers where a quantised model computes with them.
     pub(super) fn integers_only(&self, value: ValueId) -> Result<(), Stop> {
+        if self.builder.unscaled.contains(&value) {
+            let name = &self.builder.graph.value(value).name;
+            return Err(self.broken(format!("its input `{name}` has integers without a scale")));
+        }
         match self.builder.graph.value(value).pin {
             Some(pin) if pin.dtype == DType::F32 => Err(Stop::refused(
                 "it computes with real numbers inside of a quantised model",

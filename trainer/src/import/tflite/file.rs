@@ -13,6 +13,9 @@ pub(super) struct Part<'f> {
     pub(super) outputs: Vec<usize>,
 }
 
+/// Version of the schema that TensorFlow Lite has written since 2017.
+const VERSION: u32 = 3;
+
 /// Copies a file to where flatbuffers can be read in place.
 pub(super) fn aligned(bytes: &[u8]) -> AlignedVec {
     AlignedVec::from_slice(bytes)
@@ -26,8 +29,12 @@ pub(super) fn model(bytes: &[u8]) -> Result<tflite::Model<'_>, ImportError> {
             "no \"TFL3\" there: this is not a TensorFlow Lite model",
         ));
     }
-    tflite::root_as_model(bytes)
-        .map_err(|e| ImportError::malformed("flatbuffer", format!("{e}; the file is damaged or cut off")))
+    let model = tflite::root_as_model(bytes)
+        .map_err(|e| ImportError::malformed("flatbuffer", format!("{e}; the file is damaged or cut off")))?;
+    match model.version() {
+        VERSION => Ok(model),
+        found => Err(ImportError::malformed("model", format!("schema version {found}, expected {VERSION}"))),
+    }
 }
 
 impl<'f> Part<'f> {

@@ -74,7 +74,7 @@ pub(super) fn read<'f>(
     }
     let (scales, zeros) = match tensor.quantization() {
         None => (Vec::new(), Vec::new()),
-        Some(quant) => match quantisation(&quant, dtype, &dims) {
+        Some(quant) => match quantisation(&quant, dtype, &dims, data.is_some()) {
             Ok(pair) => pair,
             Err(problem) => return bad(problem),
         },
@@ -87,6 +87,7 @@ fn quantisation(
     quant: &tflite::QuantizationParameters<'_>,
     dtype: TensorType,
     dims: &[u32],
+    constant: bool,
 ) -> Result<(Vec<f32>, Vec<i64>), String> {
     let mut scales: Vec<f32> = quant.scale().into_iter().flatten().collect();
     let mut zeros: Vec<i64> = quant.zero_point().into_iter().flatten().collect();
@@ -98,6 +99,9 @@ fn quantisation(
     }
     if let Some(scale) = scales.iter().find(|s| !(s.is_finite() && **s >= 0.0)) {
         return Err(format!("scale {scale} is not a positive number"));
+    }
+    if !constant && scales.contains(&0.0) {
+        return Err("scale 0 of an activation".into());
     }
     // A scale of zero stands on channels without weights; the smallest number there is makes them vanish too.
     scales.iter_mut().for_each(|s| *s = s.max(f32::MIN_POSITIVE));
