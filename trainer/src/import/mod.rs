@@ -5,6 +5,7 @@
 //! [`MAX_ELEMENTS`](dunlin::shape::MAX_ELEMENTS).
 
 mod error;
+pub mod onnx;
 pub mod tflite;
 
 pub use error::{ImportError, UnsupportedNode};

@@ -1,6 +1,7 @@
 //! Average pooling.
 
 use super::conv2d::{pad_hw, taps};
+use super::max_pool::check;
 use super::{Activation, Context, Data, OpError, Operator, one, windowed};
 use burn::tensor::Tensor;
 use dunlin::shape::{Shape, Window};
@@ -10,7 +11,7 @@ use serde::{Deserialize, Serialize};
 /// input is a global average.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AvgPool {
-    /// Window with its padding resolved; dilation is 1.
+    /// Window with its padding resolved; where it is dilated there is none.
     pub window: Window,
     /// Activation applied to the output.
     #[serde(default)]
@@ -24,15 +25,7 @@ impl Operator for AvgPool {
 
     fn infer(&self, inputs: &[Shape]) -> Result<Vec<Shape>, OpError> {
         let x = one(inputs)?;
-        let p = self.window.pad;
-        if self.window.dilation_h != 1 || self.window.dilation_w != 1 {
-            return Err(OpError::Attribute("a pool has dilation 1".into()));
-        }
-        if p.top.max(p.bottom) >= self.window.kernel_h || p.left.max(p.right) >= self.window.kernel_w {
-            return Err(OpError::Attribute(
-                "padding as large as the window leaves windows without a pixel".into(),
-            ));
-        }
+        check(&self.window)?;
         Ok(vec![windowed(&self.window, x, x.c)?])
     }
 

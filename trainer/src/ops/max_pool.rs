@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 /// Maximum over each window; padding never wins.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MaxPool {
-    /// Window with its padding resolved; dilation is 1.
+    /// Window with its padding resolved; where it is dilated there is none.
     pub window: Window,
     /// Activation applied to the output.
     #[serde(default)]
@@ -24,11 +24,12 @@ pub struct MaxPoolIndices {
     pub window: Window,
 }
 
-fn check(window: &Window) -> Result<(), OpError> {
-    if window.dilation_h != 1 || window.dilation_w != 1 {
-        return Err(OpError::Attribute("a pool has dilation 1".into()));
-    }
+/// That every window of a pool has a pixel.
+pub(super) fn check(window: &Window) -> Result<(), OpError> {
     let p = window.pad;
+    if (window.dilation_h != 1 || window.dilation_w != 1) && !p.is_none() {
+        return Err(OpError::Attribute("a dilated pool has no padding".into()));
+    }
     if p.top.max(p.bottom) >= window.kernel_h || p.left.max(p.right) >= window.kernel_w {
         return Err(OpError::Attribute(
             "padding as large as the window leaves windows without a pixel".into(),
@@ -62,6 +63,9 @@ impl Operator for MaxPoolIndices {
     fn infer(&self, inputs: &[Shape]) -> Result<Vec<Shape>, OpError> {
         let x = one(inputs)?;
         check(&self.window)?;
+        if self.window.dilation_h != 1 || self.window.dilation_w != 1 {
+            return Err(OpError::Attribute("a pool with positions has dilation 1".into()));
+        }
         if self.window.taps() > 256 {
             return Err(OpError::Attribute(format!(
                 "positions are u8: the window has {} taps, at most 256 are possible",
@@ -95,6 +99,7 @@ impl Operator for MaxPoolIndices {
 fn options(window: &Window) -> MaxPoolOptions<2> {
     MaxPoolOptions::new([usize::from(window.kernel_h), usize::from(window.kernel_w)])
         .with_stride([usize::from(window.stride_h), usize::from(window.stride_w)])
+        .with_dilation([usize::from(window.dilation_h), usize::from(window.dilation_w)])
 }
 
 /// Row and column of the first tap of every window, `1,1,oh,1` and `1,1,1,ow`, less `pad`.

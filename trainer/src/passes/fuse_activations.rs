@@ -16,10 +16,15 @@ pub fn fuse_activations(graph: &mut Graph) -> usize {
             UnaryFn::Clamp { lo, hi } => Activation::Clamp { lo, hi },
             _ => continue,
         };
-        let input = graph.nodes[n].inputs[0];
+        let (input, output) = (graph.nodes[n].inputs[0], graph.nodes[n].outputs[0]);
+        // What was imported with a quantisation of its own is rounded before it is clamped.
+        if graph.value(input).pin.is_some() {
+            continue;
+        }
         let Some(producer) = sole_producer(graph, input, NodeId(n)) else { continue };
         let Some(inner) = graph.nodes[producer.0].op.fused_mut() else { continue };
         *inner = compose(*inner, outer);
+        graph.values[input.0].pin = graph.value(output).pin;
         bypass(graph, n);
         fused += 1;
     }
