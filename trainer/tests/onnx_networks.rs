@@ -83,6 +83,14 @@ fn a_channel_shuffle_costs_one_transposition() {
 }
 
 #[test]
+fn attention_transposes_heads_and_nothing_else() {
+    // Queries, keys and values to one matrix a head, and the result back.
+    let imported = same_as_tract("transformer");
+    assert!(transpositions(&imported) <= 5, "{}", transpositions(&imported));
+    assert_eq!(count(&imported, |op| matches!(op, Op::BatchMatMul(_))), 2);
+}
+
+#[test]
 fn inputs_are_pixels_and_sequences() {
     let shape = |name: &str| {
         let imported = imported(name);

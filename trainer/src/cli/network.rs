@@ -4,7 +4,7 @@ use super::quantize;
 use dunlin::format::DType;
 use dunlin_trainer::data::samples::Spec;
 use dunlin_trainer::graph::{Graph, InputScaling, Pin, ValueId};
-use dunlin_trainer::import::{ImportError, tflite};
+use dunlin_trainer::import::{ImportError, onnx, tflite};
 use miette::{Result, bail, miette};
 use std::path::Path;
 
@@ -30,7 +30,11 @@ pub(super) fn load(path: &Path) -> Result<Graph> {
     if tflite::is_tflite(&bytes) {
         return tflite::import(&bytes, &name).map_err(refuse);
     }
-    bail!(help = "name a TensorFlow Lite file", "{}: not a TensorFlow Lite file", path.display())
+    if ending == "tflite" {
+        bail!(help = "name a TensorFlow Lite file", "{}: not a TensorFlow Lite file", path.display());
+    }
+    let options = onnx::Options { name, ..onnx::Options::default() };
+    Ok(onnx::import(&bytes, &options).map_err(refuse)?.graph)
 }
 
 /// How raw pixels become the input of a network that does not say so.

@@ -138,15 +138,4 @@ impl Importer {
     pub(super) fn pick(&mut self, x: ValueId, indices: Vec<u32>, slot: usize) -> Result<ValueId, Fail> {
         self.push("pick", ops::Gather { axis: axis(slot), indices: Some(indices) }, &[x], vec![])
     }
-
-    /// Matrices on W and C multiplied, for each N and H.
-    pub(super) fn batch_matmul(
-        &mut self,
-        _part: &str,
-        _a: ValueId,
-        _b: ValueId,
-        _transpose: [bool; 2],
-    ) -> Result<ValueId, Fail> {
-        Err(Fail::unsupported("multiplies two computed matrices", "store one in the file"))
-    }
 }

@@ -266,7 +266,7 @@ fn batched(im: &mut Importer, part: &str, a: Held, b: Held) -> Result<Held, Fail
     let ends = [a.dims.get(at).copied().unwrap_or(1), b.dims.last().copied().unwrap_or(1)];
     let (a, transpose_a) = stack(im, a, &stacked)?;
     let (b, transpose_b) = stack(im, b, &stacked)?;
-    let id = im.batch_matmul(part, a.id, b.id, [transpose_a, transpose_b])?;
+    let id = im.push(part, ops::BatchMatMul { transpose_a, transpose_b }, &[a.id, b.id], vec![])?;
     let dims = [batch.as_slice(), &ends].concat();
     count(&dims)?;
     let layout = matrices(&dims, &stacked, [rank - 2, rank - 1]);
