@@ -45,6 +45,7 @@ pub use reference::{Array, reference};
 
 use super::{ImportError, UnsupportedNode};
 use crate::graph::Graph;
+use crate::passes::fuse_activations;
 use constant::Elem;
 use fail::Fail;
 use importer::{Held, Importer, Item, Kind};
@@ -352,6 +353,10 @@ fn finish(mut graph: Graph, mut inputs: Vec<Port>, mut outputs: Vec<Port>) -> Re
         graph.add_output(port.value);
     }
     graph.remove_dead();
+    // An activation between a layer and its quantisation belongs to the layer: what is between has no scale of its own.
+    if graph.values.iter().any(|v| v.pin.is_some()) {
+        fuse_activations(&mut graph);
+    }
     for (port, value) in inputs.iter_mut().zip(&graph.inputs) {
         port.value = *value;
     }
