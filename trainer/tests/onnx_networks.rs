@@ -91,6 +91,15 @@ fn attention_transposes_heads_and_nothing_else() {
 }
 
 #[test]
+fn recurrent_layers_equal_tract() {
+    let imported = same_as_tract("voice");
+    assert_eq!(count(&imported, |op| matches!(op, Op::Lstm(_))), 2, "one for each direction");
+    // The steps of the other layer share their parameters.
+    let inner = imported.graph.params.iter().filter(|p| p.name.contains("gates")).count();
+    assert_eq!(inner, 1);
+}
+
+#[test]
 fn inputs_are_pixels_and_sequences() {
     let shape = |name: &str| {
         let imported = imported(name);

@@ -1,18 +1,19 @@
-//! Recurrent layers, step by step: each step is dense layers and elementwise operators of the graph, and all steps share
-//! their parameters.
+//! Recurrent layers: the graph's own LSTM, others step by step. Each step is dense layers and elementwise operators of the
+//! graph, and all steps share their parameters.
 
 use super::binary::{self, BinaryFn};
 use super::concat::join;
 use super::constant::Constant;
 use super::fail::Fail;
 use super::importer::{Held, Importer, Item, Kind};
+use super::layout::Layout;
 use super::matmul;
 use super::node::Node;
 use super::select::{Run, cut_held, reversed};
 use super::shape::{reshaped_held, transposed};
 use super::unary;
 use crate::graph::ParamId;
-use crate::ops::UnaryFn;
+use crate::ops::{self, UnaryFn};
 
 /// Most steps that are written out.
 const MAX_STEPS: usize = 128;
@@ -79,7 +80,8 @@ pub(super) fn recurrent(im: &mut Importer, node: &Node<'_>) -> Result<Vec<Item>,
     let &[steps, batch, inputs] = x.dims.as_slice() else {
         return Err(Fail::malformed(format!("its input has shape {:?}, not rank 3", x.dims)));
     };
-    if steps > MAX_STEPS {
+    let whole = cell == Cell::Lstm && is_plain_lstm(node)?;
+    if steps > MAX_STEPS && !whole {
         return Err(Fail::unsupported(
             format!("has {steps} steps, which would all be written out"),
             format!(
@@ -101,12 +103,13 @@ pub(super) fn recurrent(im: &mut Importer, node: &Node<'_>) -> Result<Vec<Item>,
         let direction = direction(im, node, cell, [i, ways.len()], [batch, inputs])?;
         hidden = direction.hidden;
         let x = if *backwards { reversed(im, x.clone(), 0)? } else { x.clone() };
-        let (all, last) = unrolled(
-            im,
-            &direction,
-            x,
-            if ways.len() > 1 { format!("direction{i}.") } else { String::new() },
-        )?;
+        let prefix = if ways.len() > 1 { format!("direction{i}.") } else { String::new() };
+        let given = direction.initial.iter().flatten().count();
+        let (all, last) = if whole && given != 1 {
+            layer(im, &direction, x, &prefix)?
+        } else {
+            unrolled(im, &direction, x, prefix)?
+        };
         let all = if *backwards { reversed(im, all, 0)? } else { all };
         sequences.push(Item::Held(reshaped_held(im, all, vec![steps, 1, batch, hidden])?));
         for (list, state) in ends.iter_mut().zip(last) {
@@ -129,6 +132,55 @@ pub(super) fn recurrent(im: &mut Importer, node: &Node<'_>) -> Result<Vec<Item>,
         items.push(Item::Held(held));
     }
     Ok(items)
+}
+
+/// Whether an LSTM is the graph's own: without peepholes, with its usual functions.
+fn is_plain_lstm(node: &Node<'_>) -> Result<bool, Fail> {
+    let usual = |(i, name): (usize, &&str)| {
+        Cell::Lstm.functions().get(i % 3).is_some_and(|own| own.eq_ignore_ascii_case(name))
+    };
+    Ok(node.input(7).is_none() && node.strings("activations")?.iter().enumerate().all(usual))
+}
+
+/// The graph's own layer over `x` `[steps, batch, in]`: the hidden states `[steps, batch, hidden]`, and the last hidden and
+/// cell state.
+fn layer(im: &mut Importer, d: &Direction, x: Held, prefix: &str) -> Result<(Held, [Option<Held>; 2]), Fail> {
+    let &[steps, batch, _] = x.dims.as_slice() else { return Err(Fail::malformed("rank 3 is expected")) };
+    // Sequences on N, time on W.
+    let sequences = |dims: &[usize]| {
+        let place = [Some(1), None, Some(0), Some(2)];
+        let place = place.map(|a: Option<usize>| a.filter(|a| dims.get(*a).is_some_and(|d| *d != 1)));
+        Layout { inner: dims.to_vec(), place }
+    };
+    let states = |dims: &[usize]| {
+        let place = [Some(0), None, None, Some(1)];
+        let place = place.map(|a: Option<usize>| a.filter(|a| dims.get(*a).is_some_and(|d| *d != 1)));
+        Layout { inner: dims.to_vec(), place }
+    };
+    let target = sequences(&x.dims);
+    let x = im.place(x, &target)?;
+    let mut inputs = vec![x.id];
+    let flat = vec![batch, d.hidden];
+    for state in d.initial.iter().flatten() {
+        inputs.push(im.place(state.clone(), &states(&flat))?.id);
+    }
+    // Gates input, output, forget, cell of the file as input, forget, cell, output.
+    let gates = |c: &Constant| {
+        let each = c.len() / Cell::Lstm.gates();
+        c.pick(vec![c.len()], [0, 2, 3, 1].into_iter().flat_map(|g| g * each..(g + 1) * each)).to_floats()
+    };
+    let params =
+        vec![gates(&d.weight.permute(&[1, 0])), gates(&d.recurrent.permute(&[1, 0])), gates(&d.bias)];
+    let op = ops::Lstm { units: d.hidden as u32, cell_clip: None, logistic_cell_gate: false };
+    let part = prefix.strip_suffix('.').unwrap_or_default();
+    let outputs = im.push_all(part, op, &inputs, params)?;
+    let &[all, hidden, cell, ..] = outputs.as_slice() else {
+        return Err(Fail::malformed("the layer has no state"));
+    };
+    let dims = vec![steps, batch, d.hidden];
+    let all = Held { id: all, layout: sequences(&dims), dims, kind: Kind::Real };
+    let state = |id| Held { id, dims: flat.clone(), layout: states(&flat), kind: Kind::Real };
+    Ok((all, [Some(state(hidden)), Some(state(cell))]))
 }
 
 /// Every sequence must be as long as the input.
