@@ -61,12 +61,12 @@ pub(super) fn main(args: &Args) -> Result<()> {
         bail!(help = "name a folder with a folder for each class with --data", "--qat needs labelled data");
     }
     let labels = args.labels.as_deref().map(labels).transpose()?.unwrap_or_default();
-    let mut graph = network::load(&args.model)?;
+    let network::Source { mut graph, onnx } = network::open(&args.model)?;
     if !labels.is_empty() {
         graph.meta.palette = dunlin_trainer::data::class_palette(&labels);
         graph.meta.classes = labels;
     }
-    let mut work = Work::new(args, graph)?;
+    let mut work = Work::new(args, graph, onnx)?;
     let done = work.run()?;
     write(&args.output, done.file())?;
     if let Some(folder) = &args.keep_graph {

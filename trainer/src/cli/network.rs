@@ -8,11 +8,42 @@ use dunlin_trainer::import::{ImportError, onnx, tflite};
 use miette::{Result, bail, miette};
 use std::path::Path;
 
+/// A network, and the file that it was imported from where tract can run that.
+pub(super) struct Source {
+    /// The graph, pins and all.
+    pub(super) graph: Graph,
+    /// The ONNX file.
+    pub(super) onnx: Option<Onnx>,
+}
+
+/// An ONNX file with what the importer made of its inputs and outputs.
+pub(super) struct Onnx {
+    bytes: Vec<u8>,
+    options: onnx::Options,
+    inputs: Vec<onnx::Port>,
+    outputs: Vec<onnx::Port>,
+}
+
+impl Onnx {
+    /// What tract computes from one sample in the graph's order: all outputs, in the graph's order.
+    pub(super) fn reference(&self, sample: &[Vec<f32>]) -> Result<Vec<Vec<f32>>, ImportError> {
+        let array = |(port, values): (&onnx::Port, &Vec<f32>)| Ok((port.dims.clone(), port.to_onnx(values)?));
+        let inputs = self.inputs.iter().zip(sample).map(array).collect::<Result<Vec<_>, ImportError>>()?;
+        let outputs = onnx::reference(&self.bytes, &self.options, &inputs)?;
+        self.outputs.iter().zip(outputs).map(|(port, (_, values))| port.to_graph(&values)).collect()
+    }
+}
+
 /// Reads a run's folder or weights file, an ONNX file or a TensorFlow Lite file, pins and all.
 pub(super) fn load(path: &Path) -> Result<Graph> {
+    Ok(open(path)?.graph)
+}
+
+/// [`load`] with the file that the reference can run.
+pub(super) fn open(path: &Path) -> Result<Source> {
     let ending = path.extension().map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default();
     if !matches!(ending.as_str(), "onnx" | "tflite") {
-        return Ok(quantize::load(path)?.0);
+        return Ok(Source { graph: quantize::load(path)?.0, onnx: None });
     }
     let bytes = std::fs::read(path)
         .map_err(|e| miette!(help = "name a TensorFlow Lite or ONNX file", "{}: {e}", path.display()))?;
@@ -28,13 +59,14 @@ pub(super) fn load(path: &Path) -> Result<Graph> {
         miette!(help = help, "{}: {e}", path.display())
     };
     if tflite::is_tflite(&bytes) {
-        return tflite::import(&bytes, &name).map_err(refuse);
+        return Ok(Source { graph: tflite::import(&bytes, &name).map_err(refuse)?, onnx: None });
     }
     if ending == "tflite" {
         bail!(help = "name a TensorFlow Lite file", "{}: not a TensorFlow Lite file", path.display());
     }
     let options = onnx::Options { name, ..onnx::Options::default() };
-    Ok(onnx::import(&bytes, &options).map_err(refuse)?.graph)
+    let onnx::Imported { graph, inputs, outputs } = onnx::import(&bytes, &options).map_err(refuse)?;
+    Ok(Source { graph, onnx: Some(Onnx { bytes, options, inputs, outputs }) })
 }
 
 /// How raw pixels become the input of a network that does not say so.

@@ -66,18 +66,27 @@ pub fn compare(graph: &Graph, file: &[u8], samples: &[Vec<Vec<f32>>]) -> Result<
     let mut runner = Int8Runner::new(file)?;
     let mut agreement = Agreement::default();
     for sample in samples {
-        let run =
-            exec::run(graph, &weights, &tensors(graph, sample), &graph.outputs, Mode::Evaluate, &mut NoTap)?;
-        let float: Vec<f32> = match &run.values[0] {
-            Data::Float(t) => t.clone().into_data().try_into_vec().expect("activations are f32"),
-            Data::Int(t) => t.clone().float().into_data().try_into_vec().expect("labels became f32"),
-        };
+        let float = float(graph, &weights, sample)?.into_iter().next().unwrap_or_default();
         let inputs: Vec<&[f32]> = sample.iter().map(Vec::as_slice).collect();
         let int8 = runner.run_real(&inputs)?;
         let channels = graph.shape(graph.outputs[0]).c.max(1) as usize;
         agreement.add(&float, &int8.first().map(|o| o.real()).unwrap_or_default(), channels);
     }
     Ok(agreement)
+}
+
+/// All outputs of the float graph for one sample; labels as numbers.
+///
+/// # Errors
+/// A sample that does not fit.
+pub fn float(graph: &Graph, weights: &Weights, sample: &[Vec<f32>]) -> Result<Vec<Vec<f32>>, ExecError> {
+    let inputs = tensors(graph, sample);
+    let run = exec::run(graph, weights, &inputs, &graph.outputs, Mode::Evaluate, &mut NoTap)?;
+    let flat = |data: &Data| match data {
+        Data::Float(t) => t.clone().into_data().try_into_vec().expect("activations are f32"),
+        Data::Int(t) => t.clone().float().into_data().try_into_vec().expect("labels became f32"),
+    };
+    Ok(run.values.iter().map(flat).collect())
 }
 
 /// The inputs of one sample as tensors of the graph's shapes.

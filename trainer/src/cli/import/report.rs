@@ -2,7 +2,7 @@
 
 use super::super::text::{number, short, table};
 use super::Args;
-use super::work::Done;
+use super::work::{Done, Reference};
 use dunlin_trainer::report::facts::Facts;
 use miette::{Result, miette};
 use serde::Serialize;
@@ -20,6 +20,8 @@ pub(super) struct Report {
     arena_bytes: usize,
     state_bytes: usize,
     macs: u64,
+    reference: Option<f32>,
+    reference_refused: Option<String>,
     agreement: Option<Agreement>,
     accuracy: Option<Accuracy>,
     snr: Vec<Snr>,
@@ -63,6 +65,12 @@ impl Report {
             arena_bytes: t.arena_bytes,
             state_bytes: t.state_bytes,
             macs: t.macs,
+            reference: if let Reference::Checked(far) = done.reference { Some(far) } else { None },
+            reference_refused: if let Reference::Refused(why) = &done.reference {
+                Some(why.clone())
+            } else {
+                None
+            },
             agreement: done.agreement.map(|a| Agreement {
                 samples: a.samples,
                 top1: a.top1(),
@@ -88,6 +96,12 @@ impl Report {
             println!("{}\n", table(&["value", "SNR dB", "largest error, steps"], &[1, 2], rows));
         }
         println!("{}: {} nodes, quantisation {}", self.name, self.nodes, self.quantised);
+        if let Some(far) = self.reference {
+            println!("float graph as tract computes it, within {far:.1e} of the largest output");
+        }
+        if let Some(why) = &self.reference_refused {
+            println!("float graph not compared with tract: {why}");
+        }
         if let Some(a) = &self.agreement {
             println!(
                 "int8 against float on {} samples: top-1 agreement {:.4}, output SNR {} dB",

@@ -1,6 +1,6 @@
 //! The steps of an import: read samples, check, calibrate, train on, compare.
 
-use super::super::network;
+use super::super::network::{self, Onnx};
 use super::super::quantize;
 use super::Args;
 use dunlin_trainer::data::augment::Augment;
@@ -25,6 +25,7 @@ use std::time::Duration;
 pub(super) struct Work<'a> {
     args: &'a Args,
     graph: Graph,
+    onnx: Option<Onnx>,
     samples: Vec<Vec<Vec<f32>>>,
     labelled: Option<Split>,
     progress: ProgressBar,
@@ -40,9 +41,27 @@ pub(super) struct Done {
     pub(super) errors: Vec<ValueError>,
     /// Int8 against float on the samples.
     pub(super) agreement: Option<Agreement>,
+    /// Whether the float graph was compared with the reference, and why not where it was not.
+    pub(super) reference: Reference,
     /// Accuracy in float and in int8, and the number of examples.
     pub(super) accuracy: Option<(f64, f64, usize)>,
 }
+
+/// The float graph against an independent implementation.
+pub(super) enum Reference {
+    /// There is none for this format, or no sample.
+    None,
+    /// Largest difference as a part of the largest value.
+    Checked(f32),
+    /// The reference cannot run the model.
+    Refused(String),
+}
+
+/// Samples on which the reference runs: it plans the model anew for each.
+const REFERENCE_SAMPLES: usize = 4;
+
+/// Largest difference between two orders of float additions, as a part of the largest value of an output.
+const REFERENCE_TOLERANCE: f32 = 1e-3;
 
 impl Done {
     pub(super) fn file(&self) -> &[u8] {
@@ -57,7 +76,7 @@ impl Done {
 
 impl<'a> Work<'a> {
     /// Reads all data that the command line names.
-    pub(super) fn new(args: &'a Args, mut graph: Graph) -> Result<Self> {
+    pub(super) fn new(args: &'a Args, mut graph: Graph, onnx: Option<Onnx>) -> Result<Self> {
         let terminal = std::io::stderr().is_terminal() && !args.quiet && !args.json;
         let progress = if terminal { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
         progress.enable_steady_tick(Duration::from_millis(100));
@@ -92,10 +111,11 @@ impl<'a> Work<'a> {
             graph.meta.classes.clone_from(&split.train.classes);
             graph.meta.palette.clone_from(&split.train.palette);
         }
-        Ok(Self { args, graph, samples, labelled, progress })
+        Ok(Self { args, graph, onnx, samples, labelled, progress })
     }
 
     pub(super) fn run(&mut self) -> Result<Done> {
+        let reference = self.reference()?;
         let mut quantised = if self.graph.is_pinned() { self.pinned()? } else { self.calibrated()? };
         let mut imported = self.graph.clone();
         if let (Some(epochs), Some(split)) = (self.args.calibration.qat.filter(|e| *e > 0), &self.labelled) {
@@ -120,7 +140,41 @@ impl<'a> Work<'a> {
         let accuracy =
             self.labelled.as_ref().map(|split| accuracy(&imported, &quantised, split)).transpose()?;
         self.progress.finish_and_clear();
-        Ok(Done { imported, quantised, errors, agreement, accuracy })
+        Ok(Done { imported, quantised, errors, agreement, reference, accuracy })
+    }
+
+    /// Runs the float graph and the reference on the first samples. A quantised network is compared elsewhere: its
+    /// float values are not rounded here.
+    fn reference(&self) -> Result<Reference> {
+        let Some(onnx) = self.onnx.as_ref().filter(|_| !self.graph.is_pinned() && !self.samples.is_empty())
+        else {
+            return Ok(Reference::None);
+        };
+        self.progress.set_message("comparing with tract");
+        let weights = Weights::from_graph(&self.graph, &Device::flex());
+        let mut largest = 0.0f32;
+        let samples = &self.samples[..REFERENCE_SAMPLES.min(self.samples.len())];
+        for sample in samples {
+            let theirs = match onnx.reference(sample) {
+                Ok(outputs) => outputs,
+                Err(e) => return Ok(Reference::Refused(e.to_string())),
+            };
+            let ours = agreement::float(&self.graph, &weights, sample).map_err(|e| miette!("{e}"))?;
+            for ((id, ours), theirs) in self.graph.outputs.iter().zip(&ours).zip(&theirs) {
+                let size = theirs.iter().fold(1e-6f32, |m, v| m.max(v.abs()));
+                let far = ours.iter().zip(theirs).fold(0.0f32, |m, (a, b)| m.max((a - b).abs())) / size;
+                if ours.len() != theirs.len() || !(far <= REFERENCE_TOLERANCE) {
+                    bail!(
+                        help = "this is a defect of the importer: please report it with the model; nothing was written",
+                        "{}: output `{}` differs from tract's by {far:.1e} of its largest value",
+                        self.args.model.display(),
+                        self.graph.value(*id).name
+                    );
+                }
+                largest = largest.max(far);
+            }
+        }
+        Ok(Reference::Checked(largest))
     }
 
     /// A quantised network keeps its parameters.
