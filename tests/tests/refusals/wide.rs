@@ -71,8 +71,9 @@ fn types_scales_and_ranges() {
     let narrow = tensor(Shape::rows(4, 4), 0);
     let none = DataSection::new;
     let backwards = Clamp16 { min: 1, max: 0 };
-    let rectify =
-        |positive, negative, clamp| Op::Rectify16(Rectify16 { positive, negative, flip: false, clamp });
+    let rectify = |positive, negative, clamp| {
+        Op::Rectify16(Rectify16 { scale: [positive, negative], flip: [false; 2], clamp })
+    };
     let plain = rectify(HALF, HALF, Clamp16::FULL);
     assert_eq!(operator_fault(plain, &[narrow], rows, none()), NodeFault::DType(0));
     assert_eq!(operator_fault(plain, &[rows], narrow, none()), NodeFault::DType(1));

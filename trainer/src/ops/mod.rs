@@ -403,7 +403,7 @@ fn two(inputs: &[Shape]) -> Result<(Shape, Shape), OpError> {
 /// has the larger.
 fn broadcast(inputs: &[Shape]) -> Result<Vec<Shape>, OpError> {
     let (a, b) = two(inputs)?;
-    let joined = |a: u32, b: u32| (a == b || a == 1 || b == 1).then(|| if a == 1 { b } else { a });
+    let joined = |a: u32, b: u32| (a == b || a == 1 || b == 1).then_some(if a == 1 { b } else { a });
     let shape = || {
         Some(Shape { n: joined(a.n, b.n)?, h: joined(a.h, b.h)?, w: joined(a.w, b.w)?, c: joined(a.c, b.c)? })
     };

@@ -64,6 +64,12 @@ fn sole_producer(graph: &Graph, value: ValueId, reader: NodeId) -> Option<NodeId
     if private { graph.producer(value) } else { None }
 }
 
+/// Whether another node has a parameter of node `n` too: unrolled steps of one layer do, and then no pass may change it.
+fn shares_params(graph: &Graph, n: NodeId) -> bool {
+    let own = &graph.node(n).params;
+    graph.nodes.iter().enumerate().any(|(i, other)| i != n.0 && other.params.iter().any(|p| own.contains(p)))
+}
+
 /// Lets the readers of node `n` read its input instead. The node, now dead, no longer counts as a reader.
 fn bypass(graph: &mut Graph, n: usize) {
     let (input, output) = (graph.nodes[n].inputs[0], graph.nodes[n].outputs[0]);
@@ -118,6 +124,26 @@ mod tests {
         assert_eq!(count("fuse activations"), 2);
         assert_eq!(count("drop identities"), 1);
         assert_eq!(after.nodes.len(), 4);
+        assert_same_function(&before, &after);
+    }
+
+    #[test]
+    fn layers_that_share_their_parameters_keep_them() {
+        let mut graph = Graph::new("unrolled");
+        let x = graph.add_input("x", Shape::vector(3)).unwrap();
+        let dense = crate::ops::Dense { out_features: 3, bias: true, fused: Default::default() };
+        let a = graph.push("step0", dense.clone(), &[x]).unwrap()[0];
+        let b = graph.push("step1", dense, &[a]).unwrap()[0];
+        graph.nodes[1].params = graph.nodes[0].params.clone();
+        let y = graph.push("norm", crate::ops::BatchNorm { epsilon: 1e-3 }, &[b]).unwrap()[0];
+        graph.add_output(y);
+        graph.remove_dead();
+        let mut before = filled(graph, 5);
+        // A channel of no weights, which the steps would each drop from the weights that they share.
+        let weight = before.nodes[0].params[0];
+        before.params[weight.0].data[3..6].fill(0.0);
+        let mut after = before.clone();
+        optimise(&mut after).unwrap();
         assert_same_function(&before, &after);
     }
 }

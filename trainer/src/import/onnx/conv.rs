@@ -47,7 +47,7 @@ fn two_axes(weight: &Constant) -> Result<(Constant, Vec<usize>), Fail> {
 /// The groups that `channels` fall into.
 fn groups(node: &Node<'_>, channels: usize) -> Result<usize, Fail> {
     let groups = node.int_or("group", 1)?;
-    let valid = usize::try_from(groups).ok().filter(|g| *g > 0 && channels % g == 0);
+    let valid = usize::try_from(groups).ok().filter(|g| *g > 0 && channels.is_multiple_of(*g));
     valid.ok_or_else(|| Fail::malformed(format!("{channels} channels in {groups} groups")))
 }
 

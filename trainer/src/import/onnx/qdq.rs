@@ -106,8 +106,11 @@ pub(super) fn quantize(im: &mut Importer, node: &Node<'_>) -> Result<Vec<Item>, 
     Ok(vec![Item::Held(pinned(im, held, step, alone)?)])
 }
 
-/// Scales, zero points and for each element of `c` which of them is its own.
-fn spread(im: &Importer, node: &Node<'_>, c: &Constant) -> Result<(Vec<f32>, Vec<i64>, Vec<usize>), Fail> {
+/// Scales, zero points, and for each element of a constant which of them is its own.
+type Spread = (Vec<f32>, Vec<i64>, Vec<usize>);
+
+/// How the scales of `node` lie on `c`.
+fn spread(im: &Importer, node: &Node<'_>, c: &Constant) -> Result<Spread, Fail> {
     let scales = im.constant(node, 1)?.to_floats();
     check_scales(&scales)?;
     let zeros = match im.constant_if_given(node, 2)? {

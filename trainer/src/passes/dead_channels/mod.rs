@@ -8,8 +8,9 @@
 mod constants;
 mod remove;
 
-use crate::graph::{Graph, ValueId};
+use crate::graph::{Graph, NodeId, ValueId};
 use crate::ops::{Axis, DType, Op};
+use crate::passes::shares_params;
 use constants::constants;
 
 /// Per value, per channel.
@@ -46,6 +47,11 @@ fn removable(graph: &Graph, known: &PerChannel<Option<f32>>) -> PerChannel<bool>
     let states = graph.states.iter().flat_map(|s| [&s.read, &s.write]);
     for v in graph.inputs.iter().chain(&graph.outputs).chain(states) {
         free[v.0].fill(false);
+    }
+    for (n, node) in graph.nodes.iter().enumerate() {
+        if shares_params(graph, NodeId(n)) {
+            node.inputs.iter().chain(&node.outputs).for_each(|v| free[v.0].fill(false));
+        }
     }
     loop {
         let before = count(&free);
@@ -165,7 +171,6 @@ fn tie(free: &mut PerChannel<bool>, channels: &[(ValueId, usize)]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::graph::NodeId;
     use crate::ops::*;
     use crate::passes::testing::{assert_same_function, filled};
     use dunlin::shape::{Pad, Shape, Window};

@@ -138,7 +138,7 @@ fn exp(x: f32) -> f32 {
 
 fn gelu_tanh(x: f32) -> f32 {
     // sqrt(2 / pi).
-    const FACTOR: f32 = 0.797_884_56;
+    const FACTOR: f32 = 0.797_884_6;
     let inner = FACTOR * (x + 0.044_715 * x * x * x);
     0.5 * x * (1.0 + f64::from(inner).tanh() as f32)
 }
