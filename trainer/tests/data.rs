@@ -292,7 +292,7 @@ fn npy_files_are_nhwc_or_nchw_as_their_shape_says() {
         ("(1, 3, 2, 2)", &nchw),
     ] {
         let path = put(dir.path(), "a.npy", &npy("<f4", false, shape, &f32s(data)));
-        assert_eq!(all(&path, &spec), [nhwc.clone()], "{shape}");
+        assert_eq!(all(&path, &spec), std::slice::from_ref(&nhwc), "{shape}");
     }
     let two: Vec<f32> = nchw.iter().chain(&nchw).copied().collect();
     let path = put(dir.path(), "a.npy", &npy("<f4", false, "(2, 3, 2, 2)", &f32s(&two)));

@@ -287,7 +287,7 @@ fn runs_go_on_where_the_last_one_ended() {
         let whole = layer(op.clone(), STEPS_OF_A_SEQUENCE, &[]);
         let graph = streaming(op, &states);
         let x = random(70, 20);
-        let expected = forward(&whole, &[x.clone()], 0);
+        let expected = forward(&whole, std::slice::from_ref(&x), 0);
         // Ranges of single steps from zero would be too small: the whole sequence shows what is remembered.
         let device = Device::flex();
         let batches: Vec<_> = (1..5)
