@@ -99,4 +99,5 @@ properties! {
     log_softmax: LogSoftmax,
     l2_normalize: L2Normalize,
     softmax_to16: SoftmaxTo16,
+    rsqrt_16: Rsqrt16,
 }

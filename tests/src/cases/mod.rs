@@ -241,6 +241,7 @@ generators! {
     LogSoftmax => norm::log_softmax,
     L2Normalize => norm::l2_normalize,
     SoftmaxTo16 => softmax16::from_int8,
+    Rsqrt16 => unary16::rsqrt,
 }
 
 impl Kind {

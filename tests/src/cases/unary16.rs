@@ -5,7 +5,7 @@ use crate::draw::Draw;
 use crate::oracle::{self, Grid};
 use dunlin::fixed16::{SIGMOID_ENTRIES, SigmoidScale, TABLE_ENTRIES, sigmoid_table, table};
 use dunlin::format::DataSection;
-use dunlin::ops::{Logistic16, Lut16, Op, Rectify16, Tanh16};
+use dunlin::ops::{Logistic16, Lut16, Op, Rectify16, Rsqrt16, Tanh16};
 use dunlin::quant::Clamp16;
 use dunlin::shape::Shape;
 
@@ -84,4 +84,15 @@ pub(super) fn lut(draw: &mut Draw<'_>) -> Draft {
     let op = Op::Lut16(Lut16 { table: data.push(&table) });
     let table: Vec<i64> = table.into_iter().map(i64::from).collect();
     draft(op, shape, [0.001, output], move |x| oracle::interpolate(&x, &table)).with_data(data)
+}
+
+pub(super) fn rsqrt(draw: &mut Draw<'_>) -> Draft {
+    let shape = shape(draw);
+    // Roots of 16-bit values have 13 to 20 bits.
+    let (scale, factor, feature) = requant_to(draw, -5, 30);
+    let output = draw.pick(&[0.01, 0.02]);
+    let op = Op::Rsqrt16(Rsqrt16 { scale });
+    let mut draft = draft(op, shape, [0.01, output], move |x| oracle::rsqrt16(&x, factor));
+    draft.features = feature.into_iter().collect();
+    draft
 }

@@ -24,7 +24,7 @@ pub use conv::{Layer, Summing, conv2d, dense, depthwise_conv2d, transpose_conv2d
 pub use elementwise::{argmax, dequantize, lookup, quantize, quantize_to, requantize, requantize_to};
 pub use log_softmax::log_softmax;
 pub use matmul::{Matrices, batch_matmul};
-pub use norm::l2_normalize;
+pub use norm::{l2_normalize, rsqrt16};
 pub use pool::{Rounding, average_pool, max_pool, max_pool_with_positions, max_unpool};
 pub use recurrent::{Filters, Gate, Memory};
 pub use reduce::{Sums, arg_extreme, reduce_extreme, reduce_sum};

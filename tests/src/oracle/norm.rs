@@ -1,4 +1,4 @@
-//! Division by the Euclidean norm in fixed point (TensorFlow Lite `L2Normalization`, int8).
+//! Inverse square roots in fixed point (TensorFlow Lite `L2Normalization`, int8, and `Rsqrt`, int16).
 
 use super::{Factor, Grid, divide_half_away, high_mul, rescale};
 
@@ -51,4 +51,18 @@ pub fn l2_normalize(x: &Grid, zero: i64, value_first: bool) -> Grid {
         })
     });
     Grid { size: x.size, data: data.collect() }
+}
+
+/// `Rsqrt` of 16-bit values: the root with 20 bits of fraction, then a factor. What the reference refuses, a value below
+/// zero, is as zero.
+pub fn rsqrt16(x: &Grid, factor: Factor) -> Grid {
+    Grid::build(x.size, |index| {
+        let x = x.at(index);
+        if x < 1 {
+            return 32_767;
+        }
+        let Factor { multiplier, shift } = inverse_square_root(x);
+        let root = rescale(1, Factor { multiplier, shift: shift + 20 });
+        rescale(root, factor).clamp(-32_768, 32_767)
+    })
 }

@@ -106,6 +106,18 @@ fn types_scales_and_ranges() {
 }
 
 #[test]
+fn a_factor_of_inverse_roots_that_is_none() {
+    let rows = wide(Shape::rows(4, 4));
+    let rsqrt = |multiplier, shift| Op::Rsqrt16(Rsqrt16 { scale: Requant { multiplier, shift } });
+    for (multiplier, shift) in [(1, 0), (-1, 0), (1 << 30, 31), (1 << 30, -32)] {
+        let fault = operator_fault(rsqrt(multiplier, shift), &[rows], rows, DataSection::new());
+        assert_eq!(fault, NodeFault::Requant { channel: 0 });
+    }
+    let narrow = tensor(Shape::rows(4, 4), 0);
+    assert_eq!(operator_fault(rsqrt(1 << 30, 0), &[narrow], rows, DataSection::new()), NodeFault::DType(0));
+}
+
+#[test]
 fn tables() {
     let rows = wide(Shape::rows(4, 4));
     let unit = Tensor { quant: UNIT, ..rows };

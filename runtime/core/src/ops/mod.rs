@@ -84,7 +84,7 @@ pub use svdf::Svdf;
 pub use tile::Tile;
 pub use transpose::Transpose;
 pub use transpose_conv::TransposeConv2d;
-pub use unary16::{Logistic16, Lut16, Rectify16, Tanh16};
+pub use unary16::{Logistic16, Lut16, Rectify16, Rsqrt16, Tanh16};
 pub use unpool::MaxUnpool2d;
 pub use wide::{Accumulator, WideFilter};
 
@@ -282,4 +282,6 @@ operators! {
     L2Normalize,
     /// Softmax of int8 with 16-bit results.
     SoftmaxTo16,
+    /// Inverse square root of 16-bit values.
+    Rsqrt16,
 }

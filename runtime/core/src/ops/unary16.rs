@@ -1,13 +1,15 @@
-//! Functions of one 16-bit value: rectifiers, logistic function, hyperbolic tangent, interpolated tables.
+//! Functions of one 16-bit value: rectifiers, logistic function, hyperbolic tangent, inverse square root,
+//! interpolated tables.
 
 use super::channels::check_requant;
 use super::wide::{constants, elementwise, unit_scale, words, words_mut};
 use super::{Io, Operands, Operator};
 use crate::error::NodeFault;
+use crate::fixed::inverse_root;
 use crate::fixed16::{SIGMOID_ENTRIES, TABLE_ENTRIES};
 use crate::format::Blob;
 use crate::isa::{Isa, RectifyParams, SigmoidParams, Source};
-use crate::quant::{Clamp16, Requant};
+use crate::quant::{Clamp16, Requant, doubling_high_mul};
 use serde::{Deserialize, Serialize};
 
 /// A function that is linear on each side of zero, with another scale: relu, leaky relu, absolute value,
@@ -59,6 +61,32 @@ pub struct Tanh16 {
 pub struct Lut16 {
     /// 513 entries of i16, for inputs -32,768 to 32,768 in steps of 128.
     pub table: Blob,
+}
+
+/// `1 / √x` of 16-bit values, TensorFlow Lite for Microcontrollers semantics, elementwise; rows may be bounded.
+///
+/// Zero and less give 32,767.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Rsqrt16 {
+    /// Factor of a root with [`Rsqrt16::FRACTION`] fraction bits: `2^-20 / (√(input scale) · output scale)`.
+    pub scale: Requant,
+}
+
+impl Rsqrt16 {
+    /// Fraction bits of a root before it is scaled.
+    pub const FRACTION: u32 = 20;
+
+    /// The result for one value.
+    fn apply(&self, x: i16) -> i16 {
+        if x <= 0 {
+            return i16::MAX;
+        }
+        let Requant { multiplier, shift } = inverse_root(i32::from(x));
+        // The shift of a root of 16 bits is in [-4, 0], so one is shifted left, and not out.
+        let one = 1 << (Self::FRACTION - u32::from(shift.unsigned_abs()));
+        Clamp16::FULL.apply(self.scale.apply(doubling_high_mul(one, multiplier)))
+    }
 }
 
 /// Runs `kernel` on input and output of an elementwise node.
@@ -145,5 +173,21 @@ impl Operator for Lut16 {
     fn run<I: Isa>(&self, io: &mut Io<'_, '_>) -> Option<()> {
         let table = table16(&io.operands, self.table).ok()?;
         run(io, |a, out| I::lookup16(table, a, out))
+    }
+}
+
+impl Operator for Rsqrt16 {
+    const IN_PLACE: bool = true;
+
+    fn check(&self, cx: &Operands<'_>) -> Result<(), NodeFault> {
+        elementwise(cx)?;
+        check_requant(self.scale)
+    }
+
+    fn run<I: Isa>(&self, io: &mut Io<'_, '_>) -> Option<()> {
+        run(io, |a, out| match a {
+            Source::InPlace => out.iter_mut().for_each(|x| *x = self.apply(*x)),
+            Source::From(a) => out.iter_mut().zip(a).for_each(|(out, &x)| *out = self.apply(x)),
+        })
     }
 }

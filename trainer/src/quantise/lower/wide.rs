@@ -226,6 +226,11 @@ impl Lowering<'_> {
             }
             UnaryFn::Abs => rectify(node, [ratio, -ratio], Clamp16::FULL)?,
             UnaryFn::Neg => rectify(node, [-ratio; 2], Clamp16::FULL)?,
+            UnaryFn::Rsqrt => {
+                let real = 1.0 / (f64::from(input.scale).sqrt() * f64::from(output.scale));
+                let real = real / f64::from(1u32 << runtime::Rsqrt16::FRACTION);
+                runtime::Op::Rsqrt16(runtime::Rsqrt16 { scale: factor(node, 0, real)? })
+            }
             _ => {
                 let f = |x: f32| function.eval(f64::from(x)) as f32;
                 let table = fixed16::table(input.scale, 0, output.scale, f);
