@@ -62,6 +62,7 @@ fn work(model: &Model<'_>) -> u64 {
             Op::Conv2d(op) => taps(&op.window) * c(inputs) * scores(op.labels),
             Op::TransposeConv2d(op) => taps(&op.window) * c(inputs) * scores(op.labels),
             Op::ResizeBilinear(op) => 4 * scores(op.labels),
+            Op::ResizeBilinearF32(_) | Op::ResizeBilinear16(_) => 4,
             Op::DepthwiseConv2d(op) => taps(&op.window),
             Op::MaxPool2d(op) => taps(&op.window),
             Op::MaxPool2dWithIndices(op) => taps(&op.window),

@@ -100,4 +100,6 @@ properties! {
     l2_normalize: L2Normalize,
     softmax_to16: SoftmaxTo16,
     rsqrt_16: Rsqrt16,
+    resize_bilinear_f32: ResizeBilinearF32,
+    resize_bilinear_16: ResizeBilinear16,
 }

@@ -242,6 +242,8 @@ generators! {
     L2Normalize => norm::l2_normalize,
     SoftmaxTo16 => softmax16::from_int8,
     Rsqrt16 => unary16::rsqrt,
+    ResizeBilinearF32 => resize::bilinear_f32,
+    ResizeBilinear16 => resize::bilinear16,
 }
 
 impl Kind {

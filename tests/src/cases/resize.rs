@@ -5,7 +5,9 @@ use super::{Draft, Feature, Operand, quant};
 use crate::draw::Draw;
 use crate::oracle;
 use dunlin::format::DataSection;
-use dunlin::ops::{LabelScores, Op, ResizeBilinear, ResizeNearest};
+use dunlin::ops::{
+    LabelScores, Op, ResizeBilinear, ResizeBilinear16, ResizeBilinearF32, ResizeNearest, Sampling,
+};
 use dunlin::shape::Shape;
 
 struct Sizes {
@@ -23,6 +25,15 @@ impl Sizes {
         // From 1 to 66 pixels the rounded scale passes the last one.
         let mut size = || if draw.chance(10) { 66 } else { draw.size(1, 13) };
         Self { shape, h: size(), w: size(), align_corners, half_pixel }
+    }
+
+    fn sampling(&self) -> Sampling {
+        Sampling {
+            output_h: self.h,
+            output_w: self.w,
+            half_pixel_centers: self.half_pixel,
+            align_corners: self.align_corners,
+        }
     }
 }
 
@@ -66,4 +77,25 @@ pub(super) fn bilinear(draw: &mut Draw<'_>) -> Draft {
         if labels.is_some() { oracle::argmax(&y) } else { y }
     })
     .feature(Feature::FusedArgMax, labels.is_some())
+}
+
+pub(super) fn bilinear_f32(draw: &mut Draw<'_>) -> Draft {
+    let sizes = Sizes::draw(draw);
+    let quant = quant(draw);
+    let Sizes { shape, h, w, align_corners, half_pixel } = sizes;
+    let op = Op::ResizeBilinearF32(ResizeBilinearF32 { sampling: sizes.sampling() });
+    let output = Operand::int8(shape.with_hw(h, w), quant);
+    Draft::unary(op, Operand::int8(shape, quant), output, move |x| {
+        oracle::resize_bilinear_f32(&x, [h as usize, w as usize], align_corners, half_pixel)
+    })
+}
+
+pub(super) fn bilinear16(draw: &mut Draw<'_>) -> Draft {
+    let sizes = Sizes::draw(draw);
+    let Sizes { shape, h, w, align_corners, half_pixel } = sizes;
+    let op = Op::ResizeBilinear16(ResizeBilinear16 { sampling: sizes.sampling() });
+    let output = Operand::int16(shape.with_hw(h, w), 0.01);
+    Draft::unary(op, Operand::int16(shape, 0.01), output, move |x| {
+        oracle::resize_bilinear(&x, [h as usize, w as usize], align_corners, half_pixel)
+    })
 }

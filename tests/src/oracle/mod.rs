@@ -28,7 +28,7 @@ pub use norm::{l2_normalize, rsqrt16};
 pub use pool::{Rounding, average_pool, max_pool, max_pool_with_positions, max_unpool};
 pub use recurrent::{Filters, Gate, Memory};
 pub use reduce::{Sums, arg_extreme, reduce_extreme, reduce_sum};
-pub use resize::{nearest_indices, resize_bilinear, resize_nearest};
+pub use resize::{nearest_indices, resize_bilinear, resize_bilinear_f32, resize_nearest};
 pub use shape::{
     batch_to_space, concat, depth_to_space, gather, mirror_pad, pad, slice, space_to_batch, space_to_depth,
     strided_slice, tile, transpose,

@@ -1,4 +1,4 @@
-//! Resizes (TensorFlow Lite `reference_ops::ResizeNearestNeighbor`, `ResizeBilinearInteger`).
+//! Resizes (TensorFlow Lite `reference_ops::ResizeNearestNeighbor`, `ResizeBilinearInteger`, `ResizeBilinear`).
 
 use super::Grid;
 
@@ -58,5 +58,42 @@ pub fn resize_bilinear(x: &Grid, to: [usize; 2], align_corners: bool, half_pixel
             + value(v.lower, u.upper) * ((1 << 10) - fy) * fx
             + value(v.upper, u.upper) * fy * fx;
         sum.signum() * ((sum.abs() + (1 << 19)) / (1 << 20))
+    })
+}
+
+/// `ComputeInterpolationValues` on one axis, with the scale of `ResizeBilinear`: the two indices, and the weight of
+/// each.
+fn weights(
+    at: usize,
+    input: usize,
+    output: usize,
+    align_corners: bool,
+    half_pixel: bool,
+) -> [(usize, f32); 2] {
+    let mut scale = input as f32 / output as f32;
+    if align_corners && output > 1 {
+        scale = (input - 1) as f32 / (output - 1) as f32;
+    }
+    let place = if half_pixel { (at as f32 + 0.5f32) * scale - 0.5f32 } else { at as f32 * scale };
+    let lower = place.floor().max(0.0);
+    let upper = place.ceil().min((input - 1) as f32).max(0.0);
+    let far = place - lower;
+    [(lower as usize, 1.0 - far), (upper as usize, far)]
+}
+
+/// Bilinear resize of unsigned values in f32. `x` holds values 128 lower.
+pub fn resize_bilinear_f32(x: &Grid, to: [usize; 2], align_corners: bool, half_pixel: bool) -> Grid {
+    let [n, h, w, c] = x.size;
+    Grid::build([n, to[0], to[1], c], |[n, oy, ox, c]| {
+        let rows = weights(oy, h, to[0], align_corners, half_pixel);
+        let columns = weights(ox, w, to[1], align_corners, half_pixel);
+        let mut sum: Option<f32> = None;
+        for (x_at, across) in columns {
+            for (y, down) in rows {
+                let term = (x.at([n, y, x_at, c]) + 128) as f32 * down * across;
+                sum = Some(sum.map_or(term, |sum| sum + term));
+            }
+        }
+        (sum.expect("four terms") + 0.5) as i64 - 128
     })
 }

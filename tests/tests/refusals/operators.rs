@@ -117,6 +117,20 @@ fn windows_and_attributes() {
         labels: None,
     };
     assert_eq!(operator_fault(Op::ResizeBilinear(both), &[image], image, none()), NodeFault::Attribute);
+    let sampling =
+        |output_w, flags| Sampling { output_h: 4, output_w, half_pixel_centers: flags, align_corners: flags };
+    let bilinear = |w, flags| Op::ResizeBilinearF32(ResizeBilinearF32 { sampling: sampling(w, flags) });
+    let wide = Tensor { dtype: DType::I16, ..image };
+    let bilinear16 = |w, flags| Op::ResizeBilinear16(ResizeBilinear16 { sampling: sampling(w, flags) });
+    let other = Tensor { quant: QParams { scale: 0.25, ..QUANT }, ..image };
+    assert_eq!(operator_fault(bilinear(4, true), &[image], image, none()), NodeFault::Attribute);
+    assert_eq!(operator_fault(bilinear(0, false), &[image], image, none()), NodeFault::Attribute);
+    assert_eq!(operator_fault(bilinear(4, false), &[wide], image, none()), NodeFault::DType(0));
+    assert_eq!(operator_fault(bilinear(4, false), &[image], other, none()), NodeFault::Quantisation(0));
+    let expected = NodeFault::OutputShape { found: image.shape, expected: Shape::image(4, 3, 1) };
+    assert_eq!(operator_fault(bilinear(3, false), &[image], image, none()), expected);
+    assert_eq!(operator_fault(bilinear16(4, true), &[wide], wide, none()), NodeFault::Attribute);
+    assert_eq!(operator_fault(bilinear16(4, false), &[image], wide, none()), NodeFault::DType(0));
     let half = Requant { multiplier: 1 << 30, shift: 0 };
     let sum = |left_shift, factor| {
         Op::Add(Add { inputs: [half, factor], output: half, left_shift, clamp: Clamp::FULL })

@@ -2,7 +2,7 @@
 
 use super::{Options, dun};
 use crate::exec::{self, Device, Mode, Tensor, Weights};
-use crate::graph::{Graph, Pin, PinnedParam, ValueId};
+use crate::graph::{Graph, Pin, PinnedParam, Scheme, ValueId};
 use crate::ops::*;
 use crate::passes::testing::{filled, inputs};
 use crate::quantise::*;
@@ -131,4 +131,61 @@ fn the_width_of_a_pinned_bias_is_that_of_the_sum() {
         // (1000 · 100 − 7 · 3 − 50) / 8, rounded.
         assert_eq!(runner.run_bytes(&[&input]).unwrap()[0].bytes, 12_491i16.to_le_bytes());
     }
+}
+
+/// What one pinned operator becomes, and the bytes that it makes of `input`.
+fn pinned_node(op: impl Into<Op>, pins: [Pin; 2], shape: Shape, input: &[u8]) -> (runtime::Op, Vec<u8>) {
+    let mut g = Graph::new("pinned");
+    let x = g.add_input("x", shape).unwrap();
+    let y = push(&mut g, "y", op, &[x]);
+    g.add_output(y);
+    g.values[x.0].pin = Some(pins[0]);
+    g.values[y.0].pin = Some(pins[1]);
+    let program = lower(&g, &Ranges::new(&g), LowerOptions::default()).unwrap();
+    let op = program.nodes[0].op;
+    let file = crate::plan::Plan::new(program, &crate::plan::PlanOptions::default()).encode().unwrap();
+    let outputs = Int8Runner::new(file.as_slice()).unwrap().run_bytes(&[input]).unwrap();
+    (op, outputs[0].bytes.clone())
+}
+
+fn wide_pin(scale: f32) -> Pin {
+    Pin { dtype: DType::I16, quant: QParams { scale, zero_point: 0 }, ..Pin::int8(1.0, 0) }
+}
+
+fn words(values: &[i16]) -> Vec<u8> {
+    values.iter().flat_map(|v| v.to_le_bytes()).collect()
+}
+
+#[test]
+fn a_bilinear_resize_follows_the_scheme_and_the_width() {
+    let resize = Resize {
+        mode: ResizeMode::Bilinear,
+        half_pixel_centers: false,
+        align_corners: false,
+        out_h: 1,
+        out_w: 4,
+    };
+    let shape = Shape::image(1, 2, 1);
+    let run = |pin, input: &[u8]| pinned_node(resize.clone(), [pin; 2], shape, input);
+    let (op, bytes) = run(Pin::int8(0.5, 3), &[0x80, 0x7f]);
+    assert!(matches!(op, runtime::Op::ResizeBilinear(_)));
+    assert_eq!(bytes, [0x80, 0xff, 0x7f, 0x7f]);
+    // 127.5 of the unsigned values 0 and 255 is rounded up.
+    let (op, bytes) = run(Pin { scheme: Scheme::Uint8, ..Pin::int8(0.5, 3) }, &[0x80, 0x7f]);
+    assert!(matches!(op, runtime::Op::ResizeBilinearF32(_)));
+    assert_eq!(bytes, [0x80, 0x00, 0x7f, 0x7f]);
+    let (op, bytes) = run(wide_pin(0.5), &words(&[-30_000, 20_001]));
+    assert!(matches!(op, runtime::Op::ResizeBilinear16(_)));
+    assert_eq!(bytes, words(&[-30_000, -5_000, 20_001, 20_001]));
+}
+
+#[test]
+fn inverse_roots_of_16_bits_are_not_interpolated() {
+    let rsqrt = Unary { function: UnaryFn::Rsqrt };
+    let input = words(&[-3, 0, 1, 2, 16, 100, 400, i16::MAX]);
+    let pins = [wide_pin(0.25), wide_pin(1.0 / 16_384.0)];
+    let (op, bytes) = pinned_node(rsqrt, pins, Shape::vector(8), &input);
+    assert!(matches!(op, runtime::Op::Rsqrt16(_)));
+    // 1 / √(x / 4) in steps of 1/16,384.
+    assert_eq!(bytes, words(&[32_767, 32_767, 32_767, 23_170, 8_192, 3_277, 1_638, 181]));
 }

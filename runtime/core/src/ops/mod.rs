@@ -75,7 +75,9 @@ pub use pool16::{AveragePool2d16, MaxPool2d16};
 pub use reduce::mean_factor;
 pub use reduce::{ReduceExtreme, ReduceSum};
 pub use reshape::Reshape;
-pub use resize::{ResizeBilinear, ResizeNearest, interpolation_scale};
+pub use resize::{
+    ResizeBilinear, ResizeBilinear16, ResizeBilinearF32, ResizeNearest, Sampling, interpolation_scale,
+};
 pub use slice::Slice;
 pub use softmax::Softmax;
 pub use softmax16::{Softmax16, SoftmaxTo16};
@@ -284,4 +286,8 @@ operators! {
     SoftmaxTo16,
     /// Inverse square root of 16-bit values.
     Rsqrt16,
+    /// Bilinear resize with weights in f32.
+    ResizeBilinearF32,
+    /// Bilinear resize of 16-bit values.
+    ResizeBilinear16,
 }

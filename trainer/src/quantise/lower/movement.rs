@@ -98,6 +98,19 @@ impl Lowering<'_> {
                 labels,
             })
         };
+        let value = node.outputs[0];
+        let sampling = int8::Sampling {
+            output_h: o.out_h,
+            output_w: o.out_w,
+            half_pixel_centers: o.half_pixel_centers,
+            align_corners: o.align_corners,
+        };
+        if self.is_wide(value) {
+            return self.shared(node, int8::Op::ResizeBilinear16(int8::ResizeBilinear16 { sampling }));
+        }
+        if self.scheme(value) == Scheme::Uint8 {
+            return self.shared(node, int8::Op::ResizeBilinearF32(int8::ResizeBilinearF32 { sampling }));
+        }
         match self.labels(id, node)? {
             None => self.shared(node, op(None)),
             labels => self.scored(node, labels, op),

@@ -38,7 +38,7 @@ pub(super) fn widened(graph: &Graph, ranges: &Ranges) -> Result<Graph, QuantiseE
 
 impl Lowering<'_> {
     /// Whether a value has 16 bits in the integer program.
-    fn is_wide(&self, value: ValueId) -> bool {
+    pub(super) fn is_wide(&self, value: ValueId) -> bool {
         self.graph.value(value).pin.is_some_and(|pin| pin.dtype == DType::I16)
     }
 
