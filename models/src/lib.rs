@@ -34,6 +34,9 @@ models! {
     /// Street scenes (CamVid, 11 classes) by FCN-8s: i8 `1,120,160,3` to u8 labels `1,120,160,1`. See
     /// `fcn8s/card.md`; trained on data for non-commercial use (CC BY-NC 4.0).
     FCN8S = "fcn8s/fcn8s.dun",
+    /// Ten kinds of things (CIFAR-10) by MobileNet, pre-trained on ImageNet: i8 `1,64,64,3` to ten i8 scores. See
+    /// `mobilenet-cifar10/card.md`.
+    MOBILENET_CIFAR10 = "mobilenet-cifar10/mobilenet-cifar10.dun",
     /// Street scenes (CamVid, 11 classes) by SegNet: i8 `1,120,160,3` to u8 labels `1,120,160,1`. See
     /// `segnet/card.md`; trained on data for non-commercial use (CC BY-NC 4.0).
     SEGNET = "segnet/segnet.dun",
