@@ -441,7 +441,8 @@ fn either_operand_of_a_pair_is_repeated() {
     let (tall, flat) = (Shape::image(3, 1, 5), Shape::image(1, 4, 1));
     let joined = Shape::image(3, 4, 5);
     let (a, b) = (random(11, 2 * 15), random(12, 2 * 4).iter().map(|v| v + 3.0).collect::<Vec<_>>());
-    let operators: [(Op, fn(f32, f32) -> f32); 7] = [
+    type Pair = (Op, fn(f32, f32) -> f32);
+    let operators: [Pair; 7] = [
         (Add { fused: Activation::Relu }.into(), |a, b| (a + b).max(0.0)),
         (Sub { fused: Activation::None }.into(), |a, b| a - b),
         (Mul { fused: Activation::Relu }.into(), |a, b| (a * b).max(0.0)),

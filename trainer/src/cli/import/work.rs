@@ -163,7 +163,8 @@ impl<'a> Work<'a> {
             for ((id, ours), theirs) in self.graph.outputs.iter().zip(&ours).zip(&theirs) {
                 let size = theirs.iter().fold(1e-6f32, |m, v| m.max(v.abs()));
                 let far = ours.iter().zip(theirs).fold(0.0f32, |m, (a, b)| m.max((a - b).abs())) / size;
-                if ours.len() != theirs.len() || !(far <= REFERENCE_TOLERANCE) {
+                // A difference that is not a number is none that is small.
+                if ours.len() != theirs.len() || far.is_nan() || far > REFERENCE_TOLERANCE {
                     bail!(
                         help = "this is a defect of the importer: please report it with the model; nothing was written",
                         "{}: output `{}` differs from tract's by {far:.1e} of its largest value",
