@@ -54,8 +54,9 @@ fn work(model: &Model<'_>) -> u64 {
     };
     let node = |node: &dunlin::format::Node| {
         let (inputs, outputs) = (model.ids(node.inputs), model.ids(node.outputs));
-        let c =
-            |list: &[u16]| list.first().map_or(0, |&id| u64::from(model.tensors()[usize::from(id)].shape.c));
+        let shape = |list: &[u16]| list.first().map(|&id| model.tensors()[usize::from(id)].shape);
+        let c = |list: &[u16]| shape(list).map_or(0, |shape| u64::from(shape.c));
+        let rows = |list: &[u16]| shape(list).map_or(0, |shape| u64::from(shape.w));
         let taps = |w: &Window| w.taps() as u64;
         let scores = |labels: Option<dunlin::ops::LabelScores>| labels.map_or(1, |l| u64::from(l.channels));
         let per_output = match &node.op {
@@ -73,6 +74,9 @@ fn work(model: &Model<'_>) -> u64 {
             Op::TransposeConv2d16x8(op) => taps(&op.window) * c(inputs),
             Op::MaxPool2d16(op) => taps(&op.window),
             Op::AveragePool2d16(op) => taps(&op.window),
+            Op::BatchMatMul(_) | Op::BatchMatMul16(_) => c(inputs).max(rows(inputs)),
+            Op::Lstm(_) | Op::Lstm16x8(_) => 4 * (c(inputs) + c(outputs)),
+            Op::Svdf(op) => u64::from(op.rank) * (c(inputs) + inputs.get(1..).map_or(0, c)),
             _ => 1,
         };
         size(inputs).saturating_add(size(outputs).saturating_mul(per_output))

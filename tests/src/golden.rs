@@ -1,106 +1,37 @@
-//! The golden files: one model with every operator of the format's version, its inputs and its outputs.
+//! The golden files: models that together have every operator, their inputs and their outputs.
 //!
-//! A version's files load and give the same bytes for ever. They are made once, by the program `golden`, and
-//! changed only together with the version.
+//! One model has the operators that a version of the format began with, [`operators`] those that were appended to it.
+//! Released files load and give the same bytes for ever. They are made once, by the program `golden`.
+
+pub mod operators;
+
+mod network;
 
 use crate::cases::Kind;
 use crate::draw::Draw;
 use crate::host::Tables;
-use crate::oracle::nearest_indices;
-use dunlin::format::{
-    Blob, DType, DataSection, NodeSpec, OwnedMetadata, Place, ProgramSpec, Scaling, Scratch, Tensor, encode,
-};
+use dunlin::format::{DType, OwnedMetadata, Place, Scaling, Tensor, encode};
 use dunlin::ops::*;
-use dunlin::quant::{Clamp, QParams, Requant};
+use dunlin::quant::{Clamp, QParams};
 use dunlin::shape::{Pad as Border, Padding, Shape, Window};
-use dunlin::{AlignedVec, IsaKind, Model, Session};
+use dunlin::{AlignedVec, Model, Session};
+use network::{Network, factor};
 use std::path::PathBuf;
 
 /// Rows of the bounded dimension in each run.
 pub const COUNTS: [u32; 3] = [4, 0, 2];
 
-/// Kinds of operator that the golden model of version 1 has: all that there were.
+/// Kinds of operator that version 1 began with: those of its first golden model.
 pub const KINDS: usize = 22;
 
 /// The folder of the golden files of a version.
 pub fn folder(version: u16) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("golden/v{version}"))
+    named(&format!("v{version}"))
 }
 
-/// Lays tensors out one after another and nodes in the order in which they are added.
-struct Network {
-    spec: ProgramSpec,
-    draw: Draw<'static>,
-}
-
-impl Network {
-    fn tensor(&mut self, dtype: DType, shape: Shape, quant: QParams) -> u16 {
-        let start = self.spec.arena_len.next_multiple_of(16);
-        self.spec.arena_len = start + shape.elements() as u32 * dtype.size();
-        self.push(Tensor { dtype, shape, quant, place: Place::Arena(start), rows: None })
-    }
-
-    fn push(&mut self, tensor: Tensor) -> u16 {
-        self.spec.tensors.push(tensor);
-        self.spec.tensors.len() as u16 - 1
-    }
-
-    fn int8(&mut self, shape: Shape, scale: f32, zero_point: i16) -> u16 {
-        self.tensor(DType::I8, shape, QParams { scale, zero_point })
-    }
-
-    fn rows(&mut self, id: u16) -> u16 {
-        self.spec.tensors[usize::from(id)].rows = Some(0);
-        id
-    }
-
-    /// A tensor in the place of another, for an operator that works in place.
-    fn over(&mut self, id: u16, shape: Shape) -> u16 {
-        let tensor = self.spec.tensors[usize::from(id)];
-        self.push(Tensor { shape, ..tensor })
-    }
-
-    fn get(&self, id: u16) -> Tensor {
-        self.spec.tensors[usize::from(id)]
-    }
-
-    fn node(&mut self, op: Op, inputs: &[u16], outputs: &[u16]) {
-        let needed =
-            dunlin::scratch_bytes(&op, &self.spec.tensors, inputs, outputs, IsaKind::native()) as u32;
-        let scratch = match needed {
-            0 => Scratch::default(),
-            len => Scratch { offset: self.spec.arena_len.next_multiple_of(16), len },
-        };
-        self.spec.arena_len = self.spec.arena_len.max(scratch.offset + scratch.len);
-        self.spec.nodes.push(NodeSpec { op, inputs: inputs.to_vec(), outputs: outputs.to_vec(), scratch });
-    }
-
-    /// Weights with factors that keep sums of `taps` products in range.
-    fn filter(&mut self, channels: u32, weights: usize, taps: u32) -> Filter {
-        let values: Vec<i8> = (0..weights).map(|_| self.draw.range(-127, 127) as i8).collect();
-        let mut words =
-            |low, high| -> Vec<i32> { (0..channels).map(|_| self.draw.range(low, high) as i32).collect() };
-        let (bias, multiplier) = (words(-3000, 3000), words(1 << 30, i64::from(i32::MAX)));
-        let shift = -6 - (taps.ilog2() / 2) as i8;
-        let data = &mut self.spec.data;
-        Filter {
-            weights: data.push(&values),
-            bias: data.push(&bias),
-            multiplier: data.push(&multiplier),
-            shift: data.push(&vec![shift; channels as usize]),
-            weight_zero: 0,
-            clamp: Clamp { min: -100, max: 127 },
-        }
-    }
-
-    fn indices(&mut self, input: u32, output: u32) -> Blob {
-        let indices = nearest_indices(input as usize, output as usize, false, true);
-        self.spec.data.push(&indices.into_iter().map(|i| i as u16).collect::<Vec<_>>())
-    }
-}
-
-fn factor(real: f64) -> Requant {
-    Requant::from_real(real).expect("a positive constant")
+/// The folder of the golden files that have this name.
+fn named(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("golden").join(name)
 }
 
 /// Image branch: from real pixels over every operator on images to a label map, tensors `(labels, scores)`.
@@ -240,18 +171,7 @@ pub fn model() -> AlignedVec {
         labels: ["sky", "road", "tree"].map(String::from).to_vec(),
         scaling: Scaling { factor: 1.0 / 255.0, mean: [0.5, 0.4, 0.3, 0.0], std: [0.25, 0.25, 0.25, 1.0] },
     };
-    let spec = ProgramSpec {
-        dims: vec![4],
-        tensors: Vec::new(),
-        nodes: Vec::new(),
-        inputs: Vec::new(),
-        outputs: Vec::new(),
-        arena_len: 0,
-        state_len: 0,
-        data: DataSection::new(),
-        metadata,
-    };
-    let mut net = Network { spec, draw: Draw::seeded(1) };
+    let mut net = Network::new(vec![4], 1, metadata);
     let pixels = net.tensor(DType::F32, Shape::image(6, 6, 2), QParams::UNIT);
     let rows = net.int8(Shape::rows(4, 3), 0.05, 2);
     net.rows(rows);
@@ -275,14 +195,20 @@ pub fn inputs(run: usize) -> [Vec<u8>; 2] {
 ///
 /// # Errors
 /// The model or its session is refused.
-pub fn run(model: &Model<'_>, runs: &[[Vec<u8>; 2]]) -> Result<Vec<Vec<Vec<u8>>>, dunlin::SessionError> {
+pub fn run<R: AsRef<[Vec<u8>]>>(
+    model: &Model<'_>,
+    runs: &[R],
+) -> Result<Vec<Vec<Vec<u8>>>, dunlin::SessionError> {
     let (mut arena, mut state) =
         (AlignedVec::zeroed(model.arena_bytes()), AlignedVec::zeroed(model.state_bytes()));
     let mut session = Session::with_state(model, arena.as_mut_slice(), state.as_mut_slice())?;
+    session.reset_state();
     let mut results = Vec::new();
     for (inputs, count) in runs.iter().zip(COUNTS) {
-        session.set_len(0, count)?;
-        for (i, bytes) in inputs.iter().enumerate() {
+        if !model.dims().is_empty() {
+            session.set_len(0, count)?;
+        }
+        for (i, bytes) in inputs.as_ref().iter().enumerate() {
             session.input_bytes_mut(i)?.copy_from_slice(bytes);
         }
         session.run();
@@ -292,8 +218,16 @@ pub fn run(model: &Model<'_>, runs: &[[Vec<u8>; 2]]) -> Result<Vec<Vec<Vec<u8>>>
     Ok(results)
 }
 
-/// Every golden file of version 1 as it is made today: name and contents.
-pub fn files() -> Vec<(String, Vec<u8>)> {
+/// Every golden file as it is made today: where it is, and its contents.
+pub fn all_files() -> Vec<(PathBuf, Vec<u8>)> {
+    let first = files().into_iter().map(|(name, bytes)| (folder(1).join(name), bytes));
+    let appended =
+        operators::files().into_iter().map(|(name, bytes)| (operators::folder().join(name), bytes));
+    first.chain(appended).collect()
+}
+
+/// Every file of the first golden model of version 1 as it is made today: name and contents.
+fn files() -> Vec<(String, Vec<u8>)> {
     let file = model();
     let mut tables = Tables::new();
     let parsed = Model::parse(file.as_slice(), &mut tables).expect("the encoder has parsed it");

@@ -10,6 +10,7 @@ use dunlin_emulator::{
 };
 use dunlin_tests::cases::{self, seeded};
 use dunlin_tests::draw::Draw;
+use dunlin_tests::golden::operators::{self, PARTS};
 use dunlin_tests::golden::{self, COUNTS};
 use dunlin_tests::host::{self, Tables};
 use std::io::Write;
@@ -18,7 +19,7 @@ use std::time::Duration;
 
 /// Instruction set whose kernels each image is built with.
 const ISA: &str = "scalar";
-/// Least share of the cases, in percent, that a board of 16 kB of RAM and 128 kB for jobs can run.
+/// Least share of the cases, in percent, that a board of 16 kB of RAM and 96 kB for jobs can run.
 const LEAST_ON_MICROBIT: usize = 90;
 /// Limit of one start of QEMU. A model of some hundred million multiply-accumulates takes a minute or two.
 const TIME_LIMIT: Duration = Duration::from_secs(900);
@@ -58,6 +59,22 @@ fn golden_job() -> Expected {
     let mut tables = Tables::new();
     let outputs = golden::run(&Model::parse(file.as_slice(), &mut tables).expect("version 1"), &inputs);
     Expected { job: Job { name: "golden/v1".into(), model, runs }, outputs: outputs.expect("memory enough") }
+}
+
+/// The golden models of the appended operators.
+fn operator_jobs() -> impl Iterator<Item = Expected> {
+    PARTS.iter().map(|part| {
+        let model = std::fs::read(operators::folder().join(part.model_file())).expect("the golden model");
+        let file = AlignedVec::from_slice(&model);
+        let mut tables = Tables::new();
+        let parsed = Model::parse(file.as_slice(), &mut tables).expect("version 1");
+        let inputs: Vec<_> = (0..COUNTS.len()).map(|run| operators::inputs(&parsed, run)).collect();
+        let outputs = golden::run(&parsed, &inputs).expect("memory enough");
+        let counts = |count: u32| if parsed.dims().is_empty() { Vec::new() } else { vec![count] };
+        let runs = inputs.into_iter().zip(COUNTS);
+        let runs = runs.map(|(inputs, count)| Run { inputs, counts: counts(count) }).collect();
+        Expected { job: Job { name: format!("golden/{}", part.name), model, runs }, outputs }
+    })
 }
 
 /// Compares the report of a board with what was expected; returns how many ran and what did not fit.
@@ -126,6 +143,7 @@ fn emulate(board: &Board, expected: &[Expected]) -> Option<(usize, Vec<String>)>
 fn every_case_runs_alike_on_every_board() {
     let mut expected: Vec<Expected> = seeded().iter().map(case_job).collect();
     expected.push(golden_job());
+    expected.extend(operator_jobs());
     for board in boards() {
         let Some((ran, unfit)) = emulate(board, &expected) else { continue };
         if board.name == MICROBIT.name {

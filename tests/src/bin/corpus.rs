@@ -13,6 +13,8 @@ fn main() -> ExitCode {
     let mut files: Vec<(String, Vec<u8>)> =
         seeded().into_iter().map(|case| (case.name.replace('/', "-"), case.model)).collect();
     files.push(("golden".to_owned(), golden::model().as_slice().to_vec()));
+    let appended = golden::operators::PARTS.iter();
+    files.extend(appended.map(|part| (format!("golden-{}", part.name), part.model().as_slice().to_vec())));
     for (name, bytes) in &files {
         let path = folder.join(format!("{name}.dun"));
         let written = std::fs::create_dir_all(&folder).and_then(|()| std::fs::write(&path, bytes));

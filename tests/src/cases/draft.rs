@@ -392,7 +392,8 @@ impl Layout {
         let offset = spec.arena_len.next_multiple_of(16);
         let scratch = match u32::try_from(needed).expect("scratch of a small case") {
             0 => Scratch::default(),
-            len => Scratch { offset, len },
+            // A file may reserve more than is needed, of any length.
+            len => Scratch { offset, len: len + u32::from(self.odd) },
         };
         spec.arena_len = spec.arena_len.max(scratch.offset + scratch.len);
         spec.nodes.push(NodeSpec { op: draft.op, inputs, outputs, scratch });

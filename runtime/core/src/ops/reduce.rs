@@ -1,6 +1,7 @@
 //! Sums, means and extremes over axes.
 
 use super::walk::{shape, sizes};
+use super::wide::values_mut;
 use super::{Io, Operands, Operator};
 use crate::error::NodeFault;
 use crate::format::DType;
@@ -115,7 +116,7 @@ impl ReduceSum {
         let [y, _] = views.outputs;
         let x: &[T] = bytemuck::try_cast_slice(views.inputs[0]).ok()?;
         let y: &mut [T] = bytemuck::try_cast_slice_mut(y).ok()?;
-        let sums: &mut [i32] = bytemuck::try_cast_slice_mut(views.scratch).ok()?;
+        let sums: &mut [i32] = values_mut(views.scratch)?;
         let sums = sums.get_mut(..out.c as usize)?;
         let c = input.c as usize;
         for (at, y) in y.chunks_exact_mut(out.c as usize).enumerate() {

@@ -146,7 +146,10 @@ pub(super) fn values<T: bytemuck::AnyBitPattern>(bytes: &[u8]) -> Option<&[T]> {
     if bytes.is_empty() { Some(&[]) } else { bytemuck::try_cast_slice(bytes).ok() }
 }
 
-/// [`values`] to be written.
+/// [`values`] to be written. A file may reserve more working memory than is needed: bytes at its end that make no
+/// whole value are left alone.
 pub(super) fn values_mut<T: bytemuck::Pod>(bytes: &mut [u8]) -> Option<&mut [T]> {
+    let whole = bytes.len() - bytes.len() % size_of::<T>();
+    let bytes = bytes.get_mut(..whole)?;
     if bytes.is_empty() { Some(&mut []) } else { bytemuck::try_cast_slice_mut(bytes).ok() }
 }
