@@ -207,7 +207,7 @@ fn elementwise(net: &mut Network) {
 }
 
 fn layers(net: &mut Network) {
-    let u = net.wide_image();
+    let (x, u) = (net.image(-3), net.wide_image());
     let wide_rows = net.bounded(DType::I16, WIDE, 0);
     let same = Window::square(3, 1).resolve(Padding::Same, 4, 6).expect("a window that fits");
     let filter = net.wide_filter(3, 9 * 4 * 3, 36, Accumulator::Bits64);
@@ -218,6 +218,10 @@ fn layers(net: &mut Network) {
     let filter = net.wide_filter(2, 4 * 4 * 2, 4, Accumulator::Bits32);
     let op = TransposeConv2d16x8 { window: Window::square(2, 2), output_h: 8, output_w: 12, filter };
     net.give16(Op::TransposeConv2d16x8(op), &[u], Shape::image(8, 12, 2));
+    let mut sampling = Sampling { output_h: 5, output_w: 9, half_pixel_centers: true, align_corners: false };
+    net.moved(Op::ResizeBilinearF32(ResizeBilinearF32 { sampling }), &[x], Shape::image(5, 9, 4));
+    (sampling.half_pixel_centers, sampling.align_corners) = (false, true);
+    net.moved(Op::ResizeBilinear16(ResizeBilinear16 { sampling }), &[u], Shape::image(5, 9, 4));
     let filter = net.wide_filter(5, 4 * 5, 4, Accumulator::Bits32);
     let output = net.int16(ROWS.with_c(5), 1.0 / 1024.0);
     let output = net.rows(output);
@@ -248,6 +252,7 @@ fn functions(net: &mut Network) {
     let SigmoidScale { multiplier, shift } = SigmoidScale::tanh(WIDE).expect("a positive scale");
     let output = net.int16(IMAGE, UNIT);
     net.give(Op::Tanh16(Tanh16 { multiplier, shift, table: sigmoid }), &[v], output);
+    net.give16(Op::Rsqrt16(Rsqrt16 { scale: factor(0.5) }), &[u], IMAGE);
     let square = table(WIDE, 0, 1.0 / 1024.0, |x| x * x / 2.0 - 9.0);
     let op = Lut16 { table: net.spec.data.push(&square) };
     net.give16(Op::Lut16(op), &[v], IMAGE);
