@@ -6,7 +6,10 @@
 use dunlin::format::{
     DType, DataSection, NodeSpec, OwnedMetadata, Place, ProgramSpec, Scratch, Tensor, encode,
 };
-use dunlin::ops::{Add, Concat, Lut, MaxPool2d, Mul, Op, Requantize, Reshape, Slice};
+use dunlin::ops::{
+    Add, Concat, Convert, Div, Lut, MaxPool2d, MinMax, Mul, Op, PRelu, Requantize, Reshape, Slice,
+    SquaredDifference, StridedSlice, Sub, Tile,
+};
 use dunlin::quant::{Clamp, QParams, Requant};
 use dunlin::shape::{Shape, Window};
 use dunlin::{AlignedVec, Model, ParseError, Session};
@@ -25,7 +28,7 @@ const BYTES: u32 = 8;
 fn operator(draw: &mut Draw<'_>, data: &mut DataSection) -> (Op, usize) {
     let factor = Requant { multiplier: 1_300_000_000, shift: draw.pick(&[0, 1, -1]) };
     let clamp = Clamp::FULL;
-    match draw.range(0, 7) {
+    match draw.range(0, 15) {
         0 | 1 => {
             let table: Vec<i8> = draw.bytes(256);
             (Op::Lut(Lut { table: data.push(&table) }), 1)
@@ -35,6 +38,17 @@ fn operator(draw: &mut Draw<'_>, data: &mut DataSection) -> (Op, usize) {
         4 => (Op::Requantize(Requantize { scale: factor }), 1),
         5 => (Op::Reshape(Reshape {}), 1),
         6 => (Op::Slice(Slice { begin: [0; 4] }), 1),
+        7 => (Op::Sub(Sub { inputs: [factor; 2], output: factor, left_shift: 0, clamp }), 2),
+        8 => (Op::Div(Div { output: factor, clamp, modular: false }), 2),
+        9 => (Op::MinMax(MinMax { largest: draw.chance(50) }), 2),
+        10 => {
+            let op = SquaredDifference { inputs: [factor; 2], output: factor, left_shift: 0 };
+            (Op::SquaredDifference(op), 2)
+        }
+        11 => (Op::PRelu(PRelu { positive: factor, negative: factor }), 2),
+        12 => (Op::Convert(Convert { scale: factor, truncate: false }), 1),
+        13 => (Op::StridedSlice(StridedSlice { begin: [0, 0, 3, 1], step: [1, 1, -1, -1] }), 1),
+        14 => (Op::Tile(Tile {}), 1),
         _ => (Op::MaxPool2d(MaxPool2d { window: Window::square(1, 1), clamp }), 1),
     }
 }
