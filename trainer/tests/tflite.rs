@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Models among the committed vectors.
-const COMMITTED: usize = 750;
+const COMMITTED: usize = 830;
 /// Sums of up to some hundred products of size one, in another order than the reference's.
 const TOLERANCE: f32 = 1e-4;
 /// Models that the conformance folder must hold.

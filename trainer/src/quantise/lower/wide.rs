@@ -220,9 +220,8 @@ impl Lowering<'_> {
             UnaryFn::Relu6 => rectify(node, [ratio; 2], clamped(Activation::Relu6))?,
             UnaryFn::Clamp { lo, hi } => rectify(node, [ratio; 2], clamped(Activation::Clamp { lo, hi }))?,
             UnaryFn::LeakyRelu { alpha } => {
-                // The reference forms both factors in f32.
-                let factors = [input.scale / output.scale, input.scale * alpha / output.scale];
-                rectify(node, factors.map(f64::from), Clamp16::FULL)?
+                let slope = f64::from(input.scale) * f64::from(alpha) / f64::from(output.scale);
+                rectify(node, [ratio, slope], Clamp16::FULL)?
             }
             UnaryFn::Abs => rectify(node, [ratio, -ratio], Clamp16::FULL)?,
             UnaryFn::Neg => rectify(node, [-ratio; 2], Clamp16::FULL)?,
