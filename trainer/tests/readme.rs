@@ -21,7 +21,7 @@ fn grouped(number: u64) -> String {
 fn each_committed_model_has_its_true_row() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let readme = std::fs::read_to_string(root.join("README.md")).expect("a README");
-    for name in ["segnet", "fcn8s", "digits"] {
+    for name in ["segnet", "fcn8s", "digits", "mobilenet-cifar10"] {
         let folder = root.join("models").join(name);
         let file = std::fs::read(folder.join(format!("{name}.dun"))).expect("a committed model");
         let totals = Facts::read(&file).expect("the runtime accepts it").totals;
