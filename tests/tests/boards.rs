@@ -125,8 +125,13 @@ fn emulate(board: &Board, expected: &[Expected]) -> Option<(usize, Vec<String>)>
         Err(error) => panic!("{}: {error}", board.name),
     };
     let (ran, unfit) = compare(board, &report, expected);
+    let runs = report.jobs.iter().flat_map(|outcome| match &outcome.outcome {
+        JobOutcome::Ran(result) => result.runs.as_slice(),
+        _ => &[],
+    });
+    let stack = runs.map(|run| run.stack_bytes).max().unwrap_or(0);
     say(&format!(
-        "{} ({}): {ran} of {} ran on {ISA} in {:.1} s, peak stack {} B, {} do not fit",
+        "{} ({}): {ran} of {} ran on {ISA} in {:.1} s, stack of a run {stack} B, peak {} B, {} do not fit",
         board.name,
         board.core,
         expected.len(),
