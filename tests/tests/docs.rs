@@ -39,6 +39,21 @@ fn operator(file: &[u8]) -> Op {
 }
 
 #[test]
+fn the_documents_give_the_numbers_of_cases_and_operators() {
+    let (cases, operators) = (seeded().len(), Kind::ALL.len());
+    let expected = [
+        ("../README.md", format!("checked on {cases} cases")),
+        ("../README.md", format!("all {operators} operators")),
+        ("../tests/README.md", format!("{cases} drawn one-operator models")),
+        ("../tests/README.md", format!("each of {operators} operators")),
+    ];
+    for (name, phrase) in expected {
+        let text = document(name).split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(text.contains(&phrase), "{name} does not say `{phrase}`");
+    }
+}
+
+#[test]
 fn the_kinds_are_in_the_order_of_the_file() {
     for case in seeded() {
         // Without nodes, decoding stops where the one node begins: at the variant of its operator.
