@@ -142,10 +142,7 @@ fn what_a_small_board_cannot_hold_is_told() {
             other => panic!("12,000 bytes of arena on the micro:bit gave {other:?}"),
         }
         let does_not_fit = &report.jobs[1].outcome;
-        assert!(
-            matches!(does_not_fit, JobOutcome::DoesNotFit { available: 131_072, .. }),
-            "{does_not_fit:?}"
-        );
+        assert!(matches!(does_not_fit, JobOutcome::DoesNotFit { available: 98_304, .. }), "{does_not_fit:?}");
         assert_eq!(report.jobs[2].outcome.result().unwrap().runs[0].outputs, [vec![1; 8]]);
     }
 }

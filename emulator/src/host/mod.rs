@@ -149,7 +149,7 @@ mod tests {
 
     #[test]
     fn jobs_are_split_at_the_board_s_memory() {
-        let jobs = [job(50_000, 100), job(50_001, 100), job(50_002, 100)];
+        let jobs = [job(40_000, 100), job(40_001, 100), job(40_002, 100)];
         let (count, file) = batch(&MICROBIT, &jobs, false);
         assert_eq!(count, 2);
         assert!(file.len() <= MICROBIT.job_bytes as usize);
