@@ -4,7 +4,7 @@ use super::super::network::{self, Onnx};
 use super::super::quantize;
 use super::Args;
 use dunlin_trainer::data::augment::Augment;
-use dunlin_trainer::data::samples::{Files, Spec, spread};
+use dunlin_trainer::data::samples::{Files, Sample, Spec, spread};
 use dunlin_trainer::data::{Split, labelled};
 use dunlin_trainer::eval::agreement::{self, Agreement};
 use dunlin_trainer::eval::{float, int8};
@@ -81,11 +81,11 @@ impl<'a> Work<'a> {
         let progress = if terminal { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
         progress.enable_steady_tick(Duration::from_millis(100));
         let scaling = args.pixels.scaling(&graph)?;
-        let mut samples = Vec::new();
+        let (mut samples, mut pictures) = (Vec::new(), false);
         if let Some(path) = &args.calibrate {
             progress.set_message(format!("reading {}", path.display()));
             let specs = network::specs(&graph, &scaling);
-            samples = read(path, &specs, args.calibration.samples as usize)?;
+            (samples, pictures) = read(path, &specs, args.calibration.samples as usize)?;
         } else if !graph.is_pinned() {
             bail!(
                 help = "name a folder of samples (pictures, .npy, .csv or .bin) with --calibrate",
@@ -103,8 +103,11 @@ impl<'a> Work<'a> {
                 Some(split)
             }
         };
+        // What pixels mean is known where pictures were read with it, or somebody said it; values that came from
+        // elsewhere say nothing of pixels.
+        pictures |= labelled.as_ref().is_some_and(|split| !split.train.images.is_empty());
         let said = args.pixels.given() || graph.meta.input.is_some() || network::dictated(&graph).is_some();
-        if network::takes_pictures(&graph) && said {
+        if network::takes_pictures(&graph) && (said || pictures) {
             graph.meta.input = Some(scaling);
         }
         if let (Some(split), true) = (&labelled, graph.meta.classes.is_empty()) {
@@ -210,8 +213,8 @@ impl<'a> Work<'a> {
     }
 }
 
-/// `count` samples of every input, spread over those that there are.
-fn read(path: &Path, specs: &[Spec], count: usize) -> Result<Vec<Vec<Vec<f32>>>> {
+/// `count` samples of every input, spread over those that there are, and whether they were pictures.
+fn read(path: &Path, specs: &[Spec], count: usize) -> Result<(Vec<Vec<Vec<f32>>>, bool)> {
     let refuse = |e: &dyn std::fmt::Display| {
         miette!(help = "--calibrate names pictures, .npy, .csv or .bin files that fit the input", "{e}")
     };
@@ -225,13 +228,19 @@ fn read(path: &Path, specs: &[Spec], count: usize) -> Result<Vec<Vec<Vec<f32>>>>
         let first = &specs[0].name;
         bail!("{} samples of `{first}` but {} of `{}`: each needs as many", of, other.len(), spec.name);
     }
+    let mut pictures = false;
     let sample = |i: usize| {
         let inputs = files.iter_mut().zip(specs);
         inputs
-            .map(|(f, spec)| Ok(f.read(i).map_err(|e| refuse(&e))?.values(spec)))
+            .map(|(f, spec)| {
+                let sample = f.read(i).map_err(|e| refuse(&e))?;
+                pictures |= matches!(sample, Sample::Pixels(_));
+                Ok(sample.values(spec))
+            })
             .collect::<Result<Vec<_>>>()
     };
-    spread(of, count).map(sample).collect()
+    let samples = spread(of, count).map(sample).collect::<Result<_>>()?;
+    Ok((samples, pictures))
 }
 
 fn accuracy(graph: &Graph, q: &Quantised, split: &Split) -> Result<(f64, f64, usize)> {
