@@ -190,29 +190,30 @@ fn published_models_give_the_reference_bytes() {
     }
 }
 
-#[test]
-fn published_models_give_the_reference_bytes_on_emulated_boards() {
-    let Some(root) = conformance() else {
-        eprintln!("LEFT OUT: no conformance vectors; name their folder with DUNLIN_CONFORMANCE");
-        return;
+/// Jobs of a model for a board, and what each of their runs must give.
+fn jobs(name: &str, vectors: &Vectors) -> Vec<(Job, Vec<Vec<u8>>)> {
+    let file = import(&vectors.model).unwrap_or_else(|e| panic!("{name}: {e}"));
+    let mut runner = Int8Runner::new(file.as_slice()).unwrap();
+    let run = |input: &[u8], runner: &mut Int8Runner| {
+        let given = inputs(runner, input).unwrap_or_else(|e| panic!("{name}: {e}"));
+        Run { inputs: given.iter().map(|b| b.to_vec()).collect(), counts: Vec::new() }
     };
+    // A job starts from a reset state, as the reference did for each input that is not one of a sequence.
+    let share = if vectors.sequence { vectors.runs.len() } else { 1 };
+    let parts = vectors.runs.chunks(share).enumerate().map(|(k, part)| {
+        let runs = part.iter().map(|(input, _)| run(input, &mut runner)).collect();
+        let job = Job { name: format!("{name}/{k}"), model: file.as_slice().to_vec(), runs };
+        (job, part.iter().map(|(_, output)| output.clone()).collect())
+    });
+    parts.collect()
+}
+
+/// Runs all on the emulated M4 and M55 and compares every byte.
+fn on_boards(all: &[(Job, Vec<Vec<u8>>)]) {
     if emulation_is_off() {
-        return leave_out("published models", "DUNLIN_EMULATION is 0; see `cargo xtask setup`");
+        return leave_out("TensorFlow Lite models", "DUNLIN_EMULATION is 0; see `cargo xtask setup`");
     }
-    let (mut jobs, mut expected) = (Vec::new(), Vec::new());
-    for folder in folders(&root) {
-        let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let vectors = Vectors::of_folder(&folder).unwrap_or_else(|e| panic!("{name}: {e}"));
-        let file = import(&vectors.model).unwrap_or_else(|e| panic!("{name}: {e}"));
-        let mut runner = Int8Runner::new(file.as_slice()).unwrap();
-        for (k, (input, output)) in vectors.runs.into_iter().enumerate() {
-            let given = inputs(&mut runner, &input).unwrap_or_else(|e| panic!("{name}: {e}"));
-            let run = Run { inputs: given.iter().map(|b| b.to_vec()).collect(), counts: Vec::new() };
-            // A job of its own starts from a reset state, as the reference did for each input.
-            jobs.push(Job { name: format!("{name}/{k}"), model: file.as_slice().to_vec(), runs: vec![run] });
-            expected.push(output);
-        }
-    }
+    let jobs: Vec<Job> = all.iter().map(|(job, _)| job.clone()).collect();
     for board in BOARDS.iter().filter(|b| ["mps2-an386", "mps3-an547"].contains(&b.name)) {
         let options = Emulation { time_limit: Duration::from_secs(900), ..Emulation::default() };
         let report = match emulate(board, &jobs, &options) {
@@ -224,13 +225,44 @@ fn published_models_give_the_reference_bytes_on_emulated_boards() {
             Err(error) => panic!("{}: {error}", board.name),
         };
         assert_eq!(report.jobs.len(), jobs.len());
-        for (outcome, expected) in report.jobs.iter().zip(&expected) {
+        for (outcome, (_, expected)) in report.jobs.iter().zip(all) {
             let name = format!("{} on {}", outcome.name, board.name);
             let JobOutcome::Ran(result) = &outcome.outcome else { panic!("{name}: {:?}", outcome.outcome) };
-            assert_eq!(&result.runs[0].outputs.concat(), expected, "{name}");
+            let found: Vec<Vec<u8>> = result.runs.iter().map(|r| r.outputs.concat()).collect();
+            assert_eq!(&found, expected, "{name}");
         }
-        println!("{} ({}): {} runs equal", board.name, board.core, jobs.len());
+        println!("{} ({}): {} jobs equal", board.name, board.core, jobs.len());
     }
+}
+
+#[test]
+fn published_models_give_the_reference_bytes_on_emulated_boards() {
+    let Some(root) = conformance() else {
+        eprintln!("LEFT OUT: no conformance vectors; name their folder with DUNLIN_CONFORMANCE");
+        return;
+    };
+    let all: Vec<_> = folders(&root)
+        .iter()
+        .flat_map(|folder| {
+            let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let vectors = Vectors::of_folder(folder).unwrap_or_else(|e| panic!("{name}: {e}"));
+            jobs(&name, &vectors)
+        })
+        .collect();
+    on_boards(&all);
+}
+
+#[test]
+fn single_operators_and_small_networks_give_the_reference_bytes_on_emulated_boards() {
+    let all = committed();
+    let integer = all.iter().filter(|(name, _)| !is_float(name));
+    let all: Vec<_> = integer.flat_map(|(name, vectors)| jobs(name, vectors)).collect();
+    on_boards(&all);
+}
+
+/// Whether a vector is one of real numbers, by its name.
+fn is_float(name: &str) -> bool {
+    ["_f32_", "_f16w_"].iter().any(|part| name.contains(part)) && !name.starts_with("quantize")
 }
 
 /// Checks all; prints how many are equal and fails with a line for each that is not.
@@ -238,8 +270,7 @@ fn check_all(vectors: impl Iterator<Item = (String, Result<Vectors, String>)>) -
     let (mut good, mut bad) = (0, Vec::new());
     for (name, vectors) in vectors {
         let checked = vectors.and_then(|v| {
-            let float = ["_f32_", "_f16w_"].iter().any(|t| name.contains(t)) && !name.starts_with("quantize");
-            std::panic::catch_unwind(|| if float { v.check_float() } else { v.check() })
+            std::panic::catch_unwind(|| if is_float(&name) { v.check_float() } else { v.check() })
                 .unwrap_or_else(|_| Err("it panicked".into()))
         });
         match checked {
