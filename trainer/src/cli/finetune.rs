@@ -306,7 +306,7 @@ impl Course {
 
 fn finish(args: &Args, graph: &Graph, split: &Split) -> Result<quantize::Result8> {
     train::draw_history(&args.output, graph, split)?;
-    let command = format!("dunlin {}", std::env::args().skip(1).collect::<Vec<_>>().join(" "));
+    let command = super::text::command_line();
     super::write(&args.output.join(quantize::COMMAND), command.as_bytes())?;
     let dun = args.output.join(format!("{}.dun", graph.name));
     let commands = [command];

@@ -2,7 +2,7 @@
 
 use super::calibration::Calibration;
 use super::data::DataArgs;
-use super::text::{number, short, table};
+use super::text::{command_line, number, short, table};
 use super::train::history;
 use super::{print_json, stop};
 use dunlin_trainer::data::Split;
@@ -123,7 +123,7 @@ struct Snr {
 pub(super) fn main(args: &Args) -> Result<()> {
     let (graph, folder) = load(&args.run)?;
     let split = args.data.of_graph(&graph)?;
-    let own = format!("dunlin {}", std::env::args().skip(1).collect::<Vec<_>>().join(" "));
+    let own = command_line();
     let commands: Vec<String> = training(&folder, &args.data).into_iter().chain([own]).collect();
     let compared = args.compare.read()?;
     let telling =

@@ -49,3 +49,31 @@ mod tests {
         assert_eq!(number(12_345_678), "12,345,678");
     }
 }
+
+/// The command that is running, as one would type it into a shell.
+pub(super) fn command_line() -> String {
+    let words = std::env::args().skip(1).map(|word| quoted(&word));
+    std::iter::once("dunlin".to_string()).chain(words).collect::<Vec<_>>().join(" ")
+}
+
+/// A word as a shell reads it back: in quotes where it has more than letters, digits and the signs of paths.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.into();
+    }
+    format!("'{}'", word.replace('\'', "'\\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::quoted;
+
+    #[test]
+    fn words_with_spaces_or_signs_of_the_shell_are_quoted() {
+        assert_eq!(quoted("runs/a-b_c.dun"), "runs/a-b_c.dun");
+        assert_eq!(quoted("a head=x y"), "'a head=x y'");
+        assert_eq!(quoted("it's"), "'it'\\''s'");
+        assert_eq!(quoted(""), "''");
+    }
+}

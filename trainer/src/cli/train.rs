@@ -114,9 +114,8 @@ pub(super) fn main(args: &Args) -> Result<()> {
     let quantised = if outcome.interrupted {
         None
     } else {
-        let command = std::env::args().skip(1).collect::<Vec<_>>().join(" ");
         let dun = args.out.join(format!("{}.dun", graph.name));
-        let commands = [format!("dunlin {command}")];
+        let commands = [super::text::command_line()];
         let telling = Telling { commands: &commands, compared: &[], note: "", quiet: args.quiet };
         Some(quantize::quantise(&graph, &split, &dun, &args.out, &args.calibration, &telling)?)
     };
