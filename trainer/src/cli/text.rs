@@ -37,19 +37,6 @@ pub(super) fn number(n: u64) -> String {
     out
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn thousands_are_set_apart() {
-        assert_eq!(number(0), "0");
-        assert_eq!(number(999), "999");
-        assert_eq!(number(1_000), "1,000");
-        assert_eq!(number(12_345_678), "12,345,678");
-    }
-}
-
 /// The command that is running, as one would type it into a shell.
 pub(super) fn command_line() -> String {
     let words = std::env::args().skip(1).map(|word| quoted(&word));
@@ -67,7 +54,15 @@ fn quoted(word: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::quoted;
+    use super::*;
+
+    #[test]
+    fn thousands_are_set_apart() {
+        assert_eq!(number(0), "0");
+        assert_eq!(number(999), "999");
+        assert_eq!(number(1_000), "1,000");
+        assert_eq!(number(12_345_678), "12,345,678");
+    }
 
     #[test]
     fn words_with_spaces_or_signs_of_the_shell_are_quoted() {
