@@ -88,11 +88,13 @@ impl Call<'_, '_, '_> {
         }
         let x = self.value(0)?;
         self.integers_only(x)?;
-        if self.builder.graph.shape(x).elements() as u32 != depth {
-            return Err(Stop::refused("an SVDF over several samples at once", "a batch of one"));
+        let elements = self.builder.graph.shape(x).elements() as u32;
+        if depth == 0 || !elements.is_multiple_of(depth) {
+            return Err(self.broken(format!("feature weights for {depth} numbers, {elements} given")));
         }
-        let x = self.reshaped(x, Shape::vector(depth))?;
-        let (state, pin) = self.memory(4, Shape::new(1, 1, filters, memory))?;
+        let batch = elements / depth;
+        let x = self.reshaped(x, Shape::new(batch, 1, 1, depth))?;
+        let (state, pin) = self.memory(4, Shape::new(batch, 1, filters, memory))?;
         let fused = if self.builder.is_quantised() {
             // The reference ignores it and only the output's range limits.
             Activation::None
