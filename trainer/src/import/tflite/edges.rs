@@ -1,6 +1,7 @@
 //! Changes of type and scale, and integers that are known when the model is read.
 
-use super::build::{Call, Stop};
+use super::build::Stop;
+use super::call::Call;
 use crate::ops::{AvgPool, MaxPool, Requantize};
 use tract_tflite::tflite::TensorType;
 

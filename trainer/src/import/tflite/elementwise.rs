@@ -1,6 +1,7 @@
 //! Operators of one or two operands, element by element, and normalisations over the last axis.
 
-use super::build::{Call, Stop};
+use super::build::Stop;
+use super::call::Call;
 use crate::graph::{Pin, ValueId};
 use crate::ops::{
     Activation, Add, Div, L2Normalize, LogSoftmax, MinMax, Mul, PRelu, Softmax, SquaredDifference, Sub,

@@ -9,12 +9,14 @@
 //! a `CALL_ONCE` subgraph may initialise variables with zero.
 
 mod build;
+mod call;
 mod edges;
 mod elementwise;
 mod file;
 mod movement;
 mod recurrent;
 mod reduce;
+mod slices;
 mod tensor;
 mod variables;
 mod weighted;

@@ -1,6 +1,7 @@
 //! Layers with a memory: their states become persistent tensors of the graph.
 
-use super::build::{Call, Stop};
+use super::build::Stop;
+use super::call::Call;
 use crate::graph::{ParamId, Pin, PinnedParam, ValueId};
 use crate::ops::{Activation, Lstm, Svdf, Transpose};
 use dunlin::shape::Shape;

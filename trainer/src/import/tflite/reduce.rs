@@ -1,6 +1,7 @@
 //! Reductions.
 
-use super::build::{Call, Stop};
+use super::build::Stop;
+use super::call::Call;
 use super::movement::axis;
 use crate::ops::{ArgExtreme, Reduce, ReduceFn};
 use tract_tflite::tflite::{BuiltinOperator as B, TensorType};

@@ -1,6 +1,7 @@
 //! Resource variables: persistent tensors of the graph.
 
-use super::build::{Call, Stop};
+use super::build::Stop;
+use super::call::Call;
 use super::file::Part;
 use crate::graph::ValueId;
 use tract_tflite::tflite::BuiltinOperator as B;

@@ -1,6 +1,7 @@
 //! Convolutions, fully connected layers, products of matrices.
 
-use super::build::{Call, Stop};
+use super::build::Stop;
+use super::call::Call;
 use crate::graph::{PinnedParam, ValueId};
 use crate::ops::{
     Activation, Axis, BatchMatMul, Concat, Conv2d, Dense, DepthwiseConv2d, Slice, TransposeConv2d,
