@@ -58,7 +58,7 @@ pub struct Value {
     pub pin: Option<Pin>,
 }
 
-/// A persistent tensor: zero bytes at first, then from run to run what the run before wrote.
+/// A persistent tensor: real zero at first, then from run to run what the run before wrote.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct State {
     /// The value at the start of a run; no node writes it.

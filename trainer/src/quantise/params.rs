@@ -191,6 +191,13 @@ pub fn wide_bias(b: f32, input_scale: f32, weight_scale: f32) -> i64 {
     (f64::from(b) / (f64::from(input_scale) * f64::from(weight_scale))).round() as i64
 }
 
+/// Factor of one output channel of a pinned layer, as the reference computes it: in f64, but for fully connected
+/// layers with one scale and for the uint8 scheme, which multiply input and weight scale in f32.
+pub fn product_of_scales(input: f32, weight: f32, output: f32, in_f32: bool) -> f64 {
+    let product = if in_f32 { f64::from(input * weight) } else { f64::from(input) * f64::from(weight) };
+    product / f64::from(output)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

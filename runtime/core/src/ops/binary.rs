@@ -190,13 +190,23 @@ impl Operator for Sub {
     }
 }
 
+/// Proves a sum or difference of two int16 tensors.
+fn check_aligned16(
+    cx: &Operands<'_>,
+    factors: [Requant; 3],
+    left_shift: u8,
+    clamp: Clamp16,
+) -> Result<(), NodeFault> {
+    broadcast::check(cx, DType::I16, DType::I16)?;
+    check_range(clamp.min, clamp.max)?;
+    check_aligned(factors, left_shift, SHIFT_LIMIT_16)
+}
+
 impl Operator for Add16 {
     const IN_PLACE: bool = true;
 
     fn check(&self, cx: &Operands<'_>) -> Result<(), NodeFault> {
-        broadcast::check(cx, DType::I16, DType::I16)?;
-        check_range(self.clamp.min, self.clamp.max)?;
-        check_aligned([self.inputs[0], self.inputs[1], self.output], self.left_shift, SHIFT_LIMIT_16)
+        check_aligned16(cx, [self.inputs[0], self.inputs[1], self.output], self.left_shift, self.clamp)
     }
 
     fn run<I: Isa>(&self, io: &mut Io<'_, '_>) -> Option<()> {
@@ -212,9 +222,7 @@ impl Operator for Sub16 {
     const IN_PLACE: bool = true;
 
     fn check(&self, cx: &Operands<'_>) -> Result<(), NodeFault> {
-        broadcast::check(cx, DType::I16, DType::I16)?;
-        check_range(self.clamp.min, self.clamp.max)?;
-        check_aligned([self.inputs[0], self.inputs[1], self.output], self.left_shift, SHIFT_LIMIT_16)
+        check_aligned16(cx, [self.inputs[0], self.inputs[1], self.output], self.left_shift, self.clamp)
     }
 
     fn run<I: Isa>(&self, io: &mut Io<'_, '_>) -> Option<()> {

@@ -1,6 +1,6 @@
 //! Operators on pairs of elements, and functions of one element.
 
-use super::state::as_int8;
+use super::weighted::as_int8;
 use super::{Lowering, QTensor, factor, params, table, unsupported};
 use crate::graph::{Node, Scheme, ValueId};
 use crate::ops::{Activation, PRelu, UnaryFn};

@@ -1,6 +1,6 @@
 //! Layers with a memory, and products of matrices.
 
-use super::state::{as_int8, as_int32, product_of_scales};
+use super::weighted::{as_int8, as_int32};
 use super::{Lowering, factor, params, unsupported};
 use crate::graph::{Node, Param, State, ValueId};
 use crate::ops::{BatchMatMul, Lstm, Svdf};
@@ -144,7 +144,7 @@ impl Lowering<'_> {
     pub(super) fn batch_matmul(&mut self, node: &Node, o: &BatchMatMul) -> Result<(), QuantiseError> {
         let [a, b, y] = [node.inputs[0], node.inputs[1], node.outputs[0]];
         let scale = |v: ValueId| self.quant(v).map(|q| q.scale);
-        let output = factor(node, 0, product_of_scales(scale(a)?, scale(b)?, scale(y)?, true))?;
+        let output = factor(node, 0, params::product_of_scales(scale(a)?, scale(b)?, scale(y)?, true))?;
         let id = self.tensor(a)?;
         let BatchMatMul { transpose_a, transpose_b } = *o;
         let op = match self.program.tensors[usize::from(id)].dtype {

@@ -109,26 +109,3 @@ impl Lowering<'_> {
         Ok(())
     }
 }
-
-/// Integers of a pinned parameter as int8, or the reason why they are none.
-pub(super) fn as_int8(node: &Node, name: &str, ints: &[i64]) -> Result<Vec<i8>, QuantiseError> {
-    let narrow = |&v: &i64| {
-        i8::try_from(v).map_err(|_| unsupported(node, format!("{name}: weight {v} is not an int8 value")))
-    };
-    ints.iter().map(narrow).collect()
-}
-
-/// Integers of a pinned bias as int32, or the reason why they are none.
-pub(super) fn as_int32(node: &Node, name: &str, ints: &[i64]) -> Result<Vec<i32>, QuantiseError> {
-    let narrow = |&v: &i64| {
-        i32::try_from(v).map_err(|_| unsupported(node, format!("{name}: bias {v} is not an int32 value")))
-    };
-    ints.iter().map(narrow).collect()
-}
-
-/// Factor of one output channel of a pinned layer, as the reference computes it: in f64, but for fully connected
-/// layers with one scale and for the uint8 scheme, which multiply input and weight scale in f32.
-pub(super) fn product_of_scales(input: f32, weight: f32, output: f32, in_f32: bool) -> f64 {
-    let product = if in_f32 { f64::from(input * weight) } else { f64::from(input) * f64::from(weight) };
-    product / f64::from(output)
-}

@@ -1,6 +1,5 @@
 //! Convolutions and dense layers: int8 weights per channel, 32-bit biases, multipliers.
 
-use super::state::{as_int8, as_int32, product_of_scales};
 use super::{Lowering, factor, params, unsupported};
 use crate::graph::{Node, NodeId, PinnedParam, Scheme};
 use crate::ops::{Activation, Conv2d, Dense, DepthwiseConv2d, Op, TransposeConv2d};
@@ -171,10 +170,26 @@ impl Lowering<'_> {
         let mut factors = (Vec::with_capacity(channels), Vec::with_capacity(channels));
         for c in 0..channels {
             let scale = scales.get(c).or(scales.first()).copied().unwrap_or(1.0);
-            let requant = factor(node, c, product_of_scales(input, scale, output, in_f32))?;
+            let requant = factor(node, c, params::product_of_scales(input, scale, output, in_f32))?;
             factors.0.push(requant.multiplier);
             factors.1.push(requant.shift);
         }
         Ok(factors)
     }
+}
+
+/// Integers of a pinned parameter as int8, or the reason why they are none.
+pub(super) fn as_int8(node: &Node, name: &str, ints: &[i64]) -> Result<Vec<i8>, QuantiseError> {
+    let narrow = |&v: &i64| {
+        i8::try_from(v).map_err(|_| unsupported(node, format!("{name}: weight {v} is not an int8 value")))
+    };
+    ints.iter().map(narrow).collect()
+}
+
+/// Integers of a pinned bias as int32, or the reason why they are none.
+pub(super) fn as_int32(node: &Node, name: &str, ints: &[i64]) -> Result<Vec<i32>, QuantiseError> {
+    let narrow = |&v: &i64| {
+        i32::try_from(v).map_err(|_| unsupported(node, format!("{name}: bias {v} is not an int32 value")))
+    };
+    ints.iter().map(narrow).collect()
 }
