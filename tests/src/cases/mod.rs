@@ -37,6 +37,7 @@ mod unpool;
 pub use draft::{Draft, Fill, Home, Operand, Oracle, clamp, clamp16, quant, requant, requant_to};
 
 use crate::draw::Draw;
+use dunlin::Target;
 use dunlin::ops::Op;
 
 /// A one-operator model with runs and their results.
@@ -48,6 +49,8 @@ pub struct Case {
     pub kind: Kind,
     /// The `.dun` file.
     pub model: Vec<u8>,
+    /// The same program packed for other cores, where they pack the operator's constants.
+    pub packed: Vec<(Target, Vec<u8>)>,
     /// Runs in one session, in this order: a persistent tensor is carried from each to the next.
     pub runs: Vec<Run>,
     /// What the case exercises.

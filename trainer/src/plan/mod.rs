@@ -15,8 +15,10 @@ pub use pack::{Item, pack};
 
 use crate::quantise::QGraph;
 use dunlin::AlignedVec;
-use dunlin::IsaKind;
-use dunlin::format::{ALIGN, EncodeError, NodeSpec, Place, ProgramSpec, Scratch, encode};
+use dunlin::format::{
+    ALIGN, EncodeError, NodeSpec, Place, ProgramSpec, Scratch, encode, pack as pack_constants,
+};
+use dunlin::{IsaKind, Target};
 use life::Buffer;
 
 /// Largest arena over largest live set that a model of the repository may have.
@@ -25,8 +27,8 @@ pub const BAR: f64 = 1.05;
 /// Choices of planning.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlanOptions {
-    /// Instruction sets that the file is to run on: working memory is the largest that one of them needs.
-    pub isas: Vec<IsaKind>,
+    /// Core that the file is for: working memory is the largest that one of its instruction sets needs.
+    pub target: Target,
     /// Give the bytes of dead tensors to later ones. Without it every tensor can be read after a run.
     pub reuse: bool,
     /// Look for an order of the nodes that needs less memory than the given one.
@@ -35,11 +37,7 @@ pub struct PlanOptions {
 
 impl Default for PlanOptions {
     fn default() -> Self {
-        let mut isas = vec![IsaKind::Scalar];
-        if IsaKind::native() != IsaKind::Scalar {
-            isas.push(IsaKind::native());
-        }
-        Self { isas, reuse: true, reorder: true }
+        Self { target: Target::Portable, reuse: true, reorder: true }
     }
 }
 
@@ -55,12 +53,13 @@ pub struct Plan {
     state: u32,
     live: u32,
     taken: usize,
+    target: Target,
 }
 
 impl Plan {
     /// Plans the memory of `graph`; deterministic.
     pub fn new(mut graph: QGraph, options: &PlanOptions) -> Self {
-        let scratch = working_memory(&graph, &options.isas);
+        let scratch = working_memory(&graph, options.target.planned());
         let order =
             if options.reorder { order::best(&graph, &scratch) } else { (0..graph.nodes.len()).collect() };
         let nodes = order.iter().map(|&n| graph.nodes[n].clone()).collect();
@@ -99,7 +98,8 @@ impl Plan {
             state = (state + tensor.bytes()).next_multiple_of(ALIGN as u32);
         }
         let taken = buffers.iter().map(|b| b.tensors.len().saturating_sub(1)).sum();
-        Self { graph, places, scratch: regions, buffers, offsets, arena, state, live, taken }
+        let target = options.target;
+        Self { graph, places, scratch: regions, buffers, offsets, arena, state, live, taken, target }
     }
 
     /// The program, its nodes in the order in which they run.
@@ -132,7 +132,7 @@ impl Plan {
         self.places[usize::from(tensor)]
     }
 
-    /// Everything that goes into a file.
+    /// Everything that goes into a file, constants in their portable form.
     pub fn program(&self) -> ProgramSpec {
         let nodes = self.graph.nodes.iter().zip(&self.scratch);
         ProgramSpec {
@@ -148,6 +148,7 @@ impl Plan {
                 .collect(),
             inputs: self.graph.inputs.clone(),
             outputs: self.graph.outputs.clone(),
+            target: Target::Portable,
             arena_len: self.arena,
             state_len: self.state,
             data: self.graph.data.clone(),
@@ -160,7 +161,7 @@ impl Plan {
     /// # Errors
     /// The program does not fit the format, or the runtime refuses it.
     pub fn encode(&self) -> Result<AlignedVec, EncodeError> {
-        encode(&self.program())
+        encode(&pack_constants(&self.program(), self.target))
     }
 }
 

@@ -2,11 +2,10 @@
 //! would refuse cannot leave the host.
 
 use super::checksum;
-use super::{
-    ALIGN, Blob, HEADER_LEN, Header, Ids, Metadata, Node, Scaling, Scratch, TARGET_PORTABLE, Tensor,
-};
+use super::{ALIGN, Blob, HEADER_LEN, Header, Ids, Metadata, Node, Scaling, Scratch, Tensor};
 use crate::arena::AlignedVec;
 use crate::error::ParseError;
+use crate::isa::Target;
 use crate::model::{Model, Storage};
 use crate::ops::Op;
 use alloc::string::{String, ToString};
@@ -40,6 +39,21 @@ impl DataSection {
         self.bytes.extend_from_slice(new);
         self.blobs.push((at, new.len()));
         Blob(at)
+    }
+
+    /// The bytes of a constant that [`DataSection::push`] gave.
+    ///
+    /// # Panics
+    /// The place is that of no constant.
+    pub fn get(&self, blob: Blob) -> &[u8] {
+        let known = self.blobs.iter().find(|&&(at, _)| at == blob.0);
+        let &(at, len) = known.expect("the place of a constant");
+        &self.bytes[at as usize..][..len]
+    }
+
+    /// All bytes.
+    pub fn as_slice(&self) -> &[u8] {
+        &self.bytes
     }
 
     /// Bytes written so far.
@@ -119,6 +133,8 @@ pub struct ProgramSpec {
     pub inputs: Vec<u16>,
     /// Output tensors of the network.
     pub outputs: Vec<u16>,
+    /// Core that the constants are packed for.
+    pub target: Target,
     /// Bytes of arena.
     pub arena_len: u32,
     /// Bytes of persistent tensors.
@@ -224,7 +240,7 @@ fn assemble(spec: &ProgramSpec) -> Result<AlignedVec, EncodeError> {
     let count = |what, n: usize| narrow::<u16>(what, n, usize::from(u16::MAX));
     let few = |what, n: usize, limit| narrow::<u8>(what, n, limit);
     let header = Header {
-        target: TARGET_PORTABLE,
+        target: spec.target,
         file_len: word(total)?,
         crc: 0,
         program: (HEADER_LEN as u32, word(program.len())?),

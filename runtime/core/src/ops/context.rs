@@ -3,6 +3,7 @@
 use crate::arena::{Memory, Region, Views};
 use crate::error::NodeFault;
 use crate::format::{ALIGN, Blob, DType, Place, Scratch, Tensor};
+use crate::isa::Target;
 use crate::shape::Shape;
 
 /// The tensors of one node.
@@ -12,6 +13,8 @@ pub(crate) struct Operands<'a> {
     pub(crate) inputs: &'a [u16],
     pub(crate) outputs: &'a [u16],
     pub(crate) data: &'a [u8],
+    /// What constants are packed for.
+    pub(crate) target: Target,
 }
 
 impl<'a> Operands<'a> {

@@ -45,7 +45,6 @@ mod unary16;
 mod unpool;
 mod walk;
 mod wide;
-mod window;
 
 pub use arg_extreme::ArgExtreme;
 pub use argmax::ArgMax;
@@ -91,7 +90,11 @@ pub use unpool::MaxUnpool2d;
 pub use wide::{Accumulator, WideFilter};
 
 use crate::error::NodeFault;
-use crate::isa::{Isa, IsaKind, scalar::Scalar};
+#[cfg(feature = "encode")]
+use crate::format::Blob;
+#[cfg(feature = "encode")]
+use crate::isa::Layer;
+use crate::isa::{Isa, IsaKind, on_isa};
 use serde::{Deserialize, Serialize};
 
 /// What the parser and the executor ask of every operator.
@@ -102,6 +105,19 @@ pub(crate) trait Operator {
     /// How many of the last inputs are *states*: persistent tensors that the node reads and writes. At most
     /// two; the parser proves that each is persistent and no other operand of the node.
     const STATES: usize = 0;
+
+    /// The constants of the attributes.
+    #[cfg(feature = "encode")]
+    fn blobs(&mut self) -> alloc::vec::Vec<&mut Blob> {
+        alloc::vec::Vec::new()
+    }
+
+    /// The weights that a target may pack, their layer, and the zero points of input and output.
+    #[cfg(feature = "encode")]
+    fn packable(&self, cx: &Operands<'_>) -> Option<(Filter, Layer, [i16; 2])> {
+        let _ = cx;
+        None
+    }
 
     /// Proves that the node can run: arity, types, shapes, quantisation, constants.
     fn check(&self, cx: &Operands<'_>) -> Result<(), NodeFault>;
@@ -114,6 +130,42 @@ pub(crate) trait Operator {
 
     /// Runs the node. `None` is impossible after `check`; it stands for what the parser has excluded.
     fn run<I: Isa>(&self, io: &mut Io<'_, '_>) -> Option<()>;
+}
+
+type RunFn = fn(&Op, IsaKind, &mut Io<'_, '_>) -> Option<()>;
+
+/// How one node runs. A program that names only kernels links only these.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug)]
+pub struct Kernel(RunFn);
+
+/// Finds the kernel of a node.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug)]
+pub struct Dispatch {
+    kernels: &'static [Kernel],
+    run: fn(&'static [Kernel], usize, &Op, IsaKind, &mut Io<'_, '_>) -> Option<()>,
+}
+
+impl Dispatch {
+    /// Every operator: for models that are decoded at run time.
+    pub(crate) const ALL: Self = Self { kernels: &[], run: |_, _, op, isa, io| op.run(isa, io) };
+
+    /// One kernel a node.
+    pub const fn of(kernels: &'static [Kernel]) -> Self {
+        Self { kernels, run: |kernels, node, op, isa, io| (kernels.get(node)?.0)(op, isa, io) }
+    }
+
+    pub(crate) fn run(&self, node: usize, isa: IsaKind, op: &Op, io: &mut Io<'_, '_>) -> Option<()> {
+        (self.run)(self.kernels, node, op, isa, io)
+    }
+}
+
+/// Two models are the same whether or not their kernels were chosen at compile time.
+impl PartialEq for Dispatch {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
 }
 
 macro_rules! operators {
@@ -141,6 +193,18 @@ macro_rules! operators {
                 match self { $(Self::$name(_) => <$name as Operator>::STATES,)* }
             }
 
+            /// The constants of the attributes, in the order of the fields.
+            #[cfg(feature = "encode")]
+            pub fn blobs(&mut self) -> alloc::vec::Vec<&mut Blob> {
+                match self { $(Self::$name(op) => Operator::blobs(op),)* }
+            }
+
+            /// What a target may pack of this operator.
+            #[cfg(feature = "encode")]
+            pub(crate) fn packable(&self, cx: &Operands<'_>) -> Option<(Filter, Layer, [i16; 2])> {
+                match self { $(Self::$name(op) => Operator::packable(op, cx),)* }
+            }
+
             pub(crate) fn check(&self, cx: &Operands<'_>) -> Result<(), NodeFault> {
                 match self { $(Self::$name(op) => op.check(cx),)* }
             }
@@ -149,13 +213,22 @@ macro_rules! operators {
                 match self { $(Self::$name(op) => op.scratch(cx, isa),)* }
             }
 
-            pub(crate) fn run(&self, isa: IsaKind, io: &mut Io<'_, '_>) {
-                let done = match isa {
-                    IsaKind::Scalar => match self { $(Self::$name(op) => op.run::<Scalar>(io),)* },
-                };
-                debug_assert!(done.is_some(), "the parser let {} through", self.name());
+            /// Runs the operator, whichever it is: links all of them.
+            fn run(&self, isa: IsaKind, io: &mut Io<'_, '_>) -> Option<()> {
+                on_isa!(isa, I => match self { $(Self::$name(op) => op.run::<I>(io),)* })
             }
         }
+
+        $(
+            impl $name {
+                /// The operator's kernel, for `dunlin::model!`.
+                #[doc(hidden)]
+                pub const KERNEL: Kernel = Kernel(|op, isa, io| match op {
+                    Op::$name(op) => on_isa!(isa, I => op.run::<I>(io)),
+                    _ => None,
+                });
+            }
+        )*
     };
 }
 
