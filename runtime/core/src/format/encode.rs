@@ -2,7 +2,7 @@
 //! would refuse cannot leave the host.
 
 use super::checksum;
-use super::{ALIGN, Blob, HEADER_LEN, Header, Ids, Metadata, Node, Scaling, Scratch, Tensor};
+use super::{ALIGN, Blob, HEADER_LEN, Header, Ids, Metadata, Node, Place, Scaling, Scratch, Tensor};
 use crate::arena::AlignedVec;
 use crate::error::ParseError;
 use crate::isa::Target;
@@ -25,6 +25,15 @@ impl DataSection {
     /// An empty section.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// The section of a file whose constants begin at `starts`. Each reaches to the next: what pads it counts as its own.
+    fn from_parts(bytes: &[u8], mut starts: Vec<u32>) -> Self {
+        starts.sort_unstable();
+        starts.dedup();
+        let ends = starts.iter().skip(1).copied().chain([bytes.len() as u32]);
+        let blobs = starts.iter().zip(ends).map(|(&at, end)| (at, end.saturating_sub(at) as usize)).collect();
+        Self { bytes: bytes.to_vec(), blobs }
     }
 
     /// Adds a constant of any plain type, or finds an equal one.
@@ -143,6 +152,39 @@ pub struct ProgramSpec {
     pub data: DataSection,
     /// What a person wants to know.
     pub metadata: OwnedMetadata,
+}
+
+impl ProgramSpec {
+    /// The program of a decoded model, places and working memory as they are.
+    pub fn from_model(model: &Model<'_>) -> Self {
+        let t = model.tables();
+        let list = |ids| model.ids(ids).to_vec();
+        let nodes = t.nodes.iter().map(|n| NodeSpec {
+            op: n.op,
+            inputs: list(n.inputs),
+            outputs: list(n.outputs),
+            scratch: n.scratch,
+        });
+        let mut nodes: Vec<NodeSpec> = nodes.collect();
+        let constants = t.tensors.iter().filter_map(|tensor| match tensor.place {
+            Place::Data(at) => Some(at),
+            Place::Arena(_) | Place::State(_) => None,
+        });
+        let mut starts: Vec<u32> = constants.collect();
+        starts.extend(nodes.iter_mut().flat_map(|n| n.op.blobs()).map(|blob| blob.0));
+        Self {
+            dims: t.dims.to_vec(),
+            tensors: t.tensors.to_vec(),
+            nodes,
+            inputs: t.inputs.to_vec(),
+            outputs: t.outputs.to_vec(),
+            target: t.target,
+            arena_len: t.arena_len,
+            state_len: t.state_len,
+            data: DataSection::from_parts(t.data, starts),
+            metadata: model.metadata().map(OwnedMetadata::from).unwrap_or_default(),
+        }
+    }
 }
 
 /// Why a program could not be written.
