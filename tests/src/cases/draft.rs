@@ -181,7 +181,8 @@ impl Draft {
         let spec = layout.program(&self, isas);
         let file = write(&spec);
         let cores = Target::ALL.into_iter().filter(|&target| target != Target::Portable);
-        let packs = matches!(self.op, Op::Conv2d(_) | Op::Dense(_) | Op::DepthwiseConv2d(_));
+        let packs =
+            matches!(self.op, Op::Conv2d(_) | Op::Dense(_) | Op::DepthwiseConv2d(_) | Op::Conv2dAdd(_));
         let packed = cores.filter(|_| packs).map(|target| {
             let planned = layout.program(&self, target.planned());
             (target, write(&pack(&planned, target)))

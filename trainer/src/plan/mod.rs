@@ -5,6 +5,7 @@
 //! [`BAR`] times the largest live set, the sum of all bytes that some node needs at once.
 
 mod compare;
+mod fuse;
 mod life;
 mod order;
 mod pack;
@@ -31,13 +32,15 @@ pub struct PlanOptions {
     pub target: Target,
     /// Give the bytes of dead tensors to later ones. Without it every tensor can be read after a run.
     pub reuse: bool,
+    /// Make one node of operators that have a fused form. Values between them are then not there to be read.
+    pub fuse: bool,
     /// Look for an order of the nodes that needs less memory than the given one.
     pub reorder: bool,
 }
 
 impl Default for PlanOptions {
     fn default() -> Self {
-        Self { target: Target::Portable, reuse: true, reorder: true }
+        Self { target: Target::Portable, reuse: true, fuse: true, reorder: true }
     }
 }
 
@@ -59,8 +62,12 @@ pub struct Plan {
 impl Plan {
     /// Plans the memory of `graph`; deterministic.
     pub fn new(mut graph: QGraph, options: &PlanOptions) -> Self {
+        if options.fuse {
+            fuse::sums_of_convolutions(&mut graph);
+        }
         let needs = working_memory(&graph, options.target.planned());
-        let order = if options.reorder { order::best(&graph, &needs) } else { (0..graph.nodes.len()).collect() };
+        let order =
+            if options.reorder { order::best(&graph, &needs) } else { (0..graph.nodes.len()).collect() };
         let nodes = order.iter().map(|&n| graph.nodes[n].clone()).collect();
         graph.nodes = nodes;
         let mut needs: Vec<Needs> = order.iter().map(|&n| needs[n]).collect();
@@ -174,10 +181,7 @@ fn working_memory(graph: &QGraph, isas: &[IsaKind]) -> Vec<Needs> {
         let of = |&isa| dunlin::scratch_bytes(&node.op, tensors, &node.inputs, &node.outputs, isa);
         u32::try_from(isas.iter().map(of).max().unwrap_or(0)).unwrap_or(u32::MAX)
     };
-    let needs = |node| Needs {
-        apart: bytes(node, &apart),
-        in_place: bytes(node, &together),
-        may_replace: true,
-    };
+    let needs =
+        |node| Needs { apart: bytes(node, &apart), in_place: bytes(node, &together), may_replace: true };
     graph.nodes.iter().map(needs).collect()
 }

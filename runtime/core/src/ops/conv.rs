@@ -28,7 +28,7 @@ pub struct Conv2d {
 }
 
 impl Conv2d {
-    fn geometry(&self, input: &Tensor, width: u32) -> Geometry {
+    pub(super) fn geometry(&self, input: &Tensor, width: u32) -> Geometry {
         Geometry {
             window: self.window,
             input: input.shape,

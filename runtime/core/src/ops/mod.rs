@@ -16,6 +16,7 @@ mod concat;
 mod context;
 mod conv;
 mod conv16x8;
+mod conv_add;
 mod convert;
 mod dense;
 mod depth_space;
@@ -55,6 +56,7 @@ pub use channels::{Filter, LabelScores};
 pub use concat::{Axis, Concat};
 pub(crate) use context::{Io, Operands};
 pub use conv::Conv2d;
+pub use conv_add::Conv2dAdd;
 pub use conv16x8::{Conv2d16x8, Dense16x8, DepthwiseConv2d16x8, TransposeConv2d16x8};
 pub use convert::{Convert, Dequantize, Quantize, Requantize};
 pub use dense::Dense;
@@ -377,4 +379,6 @@ operators! {
     ResizeBilinearF32,
     /// Bilinear resize of 16-bit values.
     ResizeBilinear16,
+    /// Convolution added to another tensor.
+    Conv2dAdd,
 }
