@@ -148,17 +148,25 @@ fn print_model(model: &Model<'_>, profile: &ModelProfile, choice: &Choice) -> Re
 }
 
 fn heads() -> String {
-    format!("{:>12} {:>8} {:>7}", "instructions", "per MAC", "share")
+    format!("{:>12} {:>8} {:>12} {:>8} {:>7}", "instructions", "per MAC", "cycles", "MAC/cyc", "share")
 }
 
+/// Share of cycles where they are estimated, otherwise of instructions.
 fn figures(macs: u64, cost: Cost, whole: Cost) -> String {
-    let ratio = |part: u64, of: u64| if of == 0 { 0.0 } else { part as f64 / of as f64 };
-    let per_mac = match macs {
-        0 => String::new(),
-        macs => format!("{:.3}", ratio(cost.instructions, macs)),
+    let ratio = |part: f64, of: f64| if of == 0.0 { 0.0 } else { part / of };
+    let (count, cycles) = (cost.instructions as f64, cost.cycles.unwrap_or(0.0));
+    let of_macs = |ratio: f64| if macs == 0 { String::new() } else { format!("{ratio:.3}") };
+    let share = match whole.cycles {
+        Some(whole) => ratio(cycles, whole),
+        None => ratio(count, whole.instructions as f64),
     };
-    let share = ratio(cost.instructions * 100, whole.instructions);
-    format!("{:12} {per_mac:>8} {share:6.2}%", cost.instructions)
+    format!(
+        "{:12} {:>8} {cycles:12.0} {:>8} {:6.2}%",
+        cost.instructions,
+        of_macs(ratio(count, macs as f64)),
+        of_macs(ratio(macs as f64, cycles)),
+        share * 100.0
+    )
 }
 
 fn print_region(region: &RegionProfile, choice: &Choice) {
@@ -188,7 +196,7 @@ fn profile_linux(cpu: &str, program: &Path, arguments: &[&str]) -> Result<(), St
     let (choice, arguments) = Choice::split(arguments)?;
     let regions = meter::profile_program(cpu, program, &arguments).map_err(|error| error.to_string())?;
     for (index, region) in regions.iter().enumerate() {
-        println!("region {index}: {} instructions", region.cost.instructions);
+        println!("region {index}: {}", figures(0, region.cost, region.cost));
         print_region(region, &choice);
     }
     Ok(())

@@ -1,13 +1,16 @@
 //! The cycle meter: what a run executes, by node, function and instruction.
 //!
-//! The counts come from the QEMU plugin in `tests/cyclemeter` and are exact and the same on every machine.
+//! The counts come from the QEMU plugin in `tests/cyclemeter` and are exact and the same on every machine; the cycles
+//! are estimated from them ([`Core`]).
 
 mod counts;
+mod cycles;
 mod macs;
 mod plugin;
 mod profile;
 mod symbols;
 
+pub use cycles::Core;
 pub use macs::macs;
 pub use plugin::find_plugin;
 pub use profile::{

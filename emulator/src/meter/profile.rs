@@ -6,7 +6,8 @@ use std::process::{Command, Stdio};
 
 use serde::Serialize;
 
-use super::counts::{self, Edge, Region};
+use super::counts::{self, Edge, Region, Word};
+use super::cycles::Core;
 use super::find_plugin;
 use super::symbols::Symbols;
 use crate::board::Board;
@@ -17,11 +18,18 @@ use crate::{EmulateError, Job, Options, Report};
 pub struct Cost {
     /// Executed instructions; exact.
     pub instructions: u64,
+    /// Estimated cycles, see [`Core`]; none where there is no table for the core.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cycles: Option<f64>,
 }
 
 impl std::ops::AddAssign for Cost {
     fn add_assign(&mut self, other: Self) {
         self.instructions += other.instructions;
+        self.cycles = match (self.cycles, other.cycles) {
+            (Some(sum), Some(cycles)) => Some(sum + cycles),
+            (sum, cycles) => sum.or(cycles),
+        };
     }
 }
 
@@ -104,11 +112,12 @@ pub fn profile(board: &Board, job: &Job, options: &Options) -> Result<ModelProfi
         )));
     }
     let symbols = Symbols::read(&elf, 0).map_err(bad)?;
+    let core = Core::find(board.core);
     let (plain, observed) = regions.split_at(job.runs.len());
     Ok(ModelProfile {
         report,
-        runs: plain.iter().map(|region| account(region.buckets.values().flatten(), &symbols)).collect(),
-        nodes: observed.iter().map(|region| nodes(region, &symbols)).collect(),
+        runs: plain.iter().map(|region| account(region.buckets.values().flatten(), core, &symbols)).collect(),
+        nodes: observed.iter().map(|region| nodes(region, core, &symbols)).collect(),
     })
 }
 
@@ -146,7 +155,8 @@ pub fn profile_program(
     let regions = counts::parse(&text).map_err(|reason| bad(format!("plugin: {reason}")))?;
     let elf = std::fs::read(program).map_err(file_error(program))?;
     let symbols = Symbols::read(&elf, regions.first().map_or(0, |region| region.start_code)).map_err(bad)?;
-    Ok(regions.iter().map(|region| account(region.buckets.values().flatten(), &symbols)).collect())
+    let core = Core::find(cpu);
+    Ok(regions.iter().map(|region| account(region.buckets.values().flatten(), core, &symbols)).collect())
 }
 
 /// The argument of `-plugin`. A comma in a path is doubled.
@@ -155,24 +165,43 @@ pub(crate) fn argument(plugin: &Path, counts: &Path) -> String {
     format!("{},out={}", escape(plugin), escape(counts))
 }
 
-fn nodes(region: &Region, symbols: &Symbols) -> Vec<NodeProfile> {
+fn nodes(region: &Region, core: Option<Core>, symbols: &Symbols) -> Vec<NodeProfile> {
     let buckets = region.buckets.iter().filter_map(|(node, edges)| Some(((*node)?, edges)));
-    buckets.map(|(node, edges)| NodeProfile { node, profile: account(edges.iter(), symbols) }).collect()
+    buckets.map(|(node, edges)| NodeProfile { node, profile: account(edges.iter(), core, symbols) }).collect()
 }
 
 /// Adds up the costs of `edges`.
-fn account<'a>(edges: impl Iterator<Item = &'a Edge>, symbols: &Symbols) -> RegionProfile {
+fn account<'a>(
+    edges: impl Iterator<Item = &'a Edge>,
+    core: Option<Core>,
+    symbols: &Symbols,
+) -> RegionProfile {
     let mut instructions: BTreeMap<u64, InstructionCost> = BTreeMap::new();
+    let mut add = |word: &Word, cost: Cost| {
+        let entry = instructions.entry(word.address).or_insert_with(|| InstructionCost {
+            address: word.address,
+            code: word.code,
+            bytes: word.size,
+            function: symbols.function(word.address).to_owned(),
+            cost: Cost::default(),
+        });
+        entry.cost += cost;
+    };
     for edge in edges {
-        for word in &edge.to.words {
-            let entry = instructions.entry(word.address).or_insert_with(|| InstructionCost {
-                address: word.address,
-                code: word.code,
-                bytes: word.size,
-                function: symbols.function(word.address).to_owned(),
-                cost: Cost::default(),
-            });
-            entry.cost += Cost { instructions: edge.count };
+        let times = edge.count as f64;
+        let (leaving, cycles) = match core {
+            Some(core) => {
+                let (leaving, cycles) = core.cycles(edge);
+                (leaving, cycles.into_iter().map(|cycles| Some(cycles * times)).collect())
+            }
+            None => (0.0, vec![None; edge.to.words.len()]),
+        };
+        for (word, cycles) in edge.to.words.iter().zip(cycles) {
+            add(word, Cost { instructions: edge.count, cycles });
+        }
+        if let Some(word) = edge.from.as_ref().and_then(|block| block.words.last()).filter(|_| leaving > 0.0)
+        {
+            add(word, Cost { instructions: 0, cycles: Some(leaving * times) });
         }
     }
     let mut cost = Cost::default();
