@@ -97,26 +97,16 @@ fn profile(name: &str, path: &Path, arguments: &[&str]) -> Result<(), String> {
     let model = Model::parse(file.as_slice(), &mut storage);
     let model = model.map_err(|error| format!("{}: {error}", path.display()))?;
     let inputs = if files.is_empty() {
-        model.inputs().map(|tensor| drawn(tensor.bytes() as usize)).collect()
+        meter::drawn_inputs(&model)
     } else {
         let read = |path: &&str| std::fs::read(path).map_err(|error| format!("{path}: {error}"));
         files.iter().map(read).collect::<Result<_, _>>()?
     };
     let run = Run { inputs, counts: Vec::new() };
     let job = Job { name: path.display().to_string(), model: bytes, runs: vec![run] };
-    let options = Options { time_limit: PROFILE_LIMIT, ..Options::default() };
+    let options = Options { profile: true, time_limit: PROFILE_LIMIT, ..Options::default() };
     let profile = meter::profile(find(name)?, &job, &options).map_err(|error| error.to_string())?;
     print_model(&model, &profile, &choice)
-}
-
-/// Bytes of a linear congruential generator.
-fn drawn(count: usize) -> Vec<u8> {
-    let mut state = 1_u32;
-    let draw = |_| {
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        (state >> 24) as u8
-    };
-    (0..count).map(draw).collect()
 }
 
 fn print_model(model: &Model<'_>, profile: &ModelProfile, choice: &Choice) -> Result<(), String> {

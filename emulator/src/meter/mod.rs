@@ -14,7 +14,8 @@ pub use cycles::Core;
 pub use macs::macs;
 pub use plugin::find_plugin;
 pub use profile::{
-    Cost, FunctionCost, InstructionCost, ModelProfile, NodeProfile, RegionProfile, profile, profile_program,
+    Cost, FunctionCost, InstructionCost, ModelProfile, NodeProfile, RegionProfile, drawn_inputs, profile,
+    profile_program,
 };
 
 pub(crate) use profile::argument;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use dunlin::Model;
 use serde::Serialize;
 
 use super::counts::{self, Edge, Region, Word};
@@ -11,7 +12,11 @@ use super::cycles::Core;
 use super::find_plugin;
 use super::symbols::Symbols;
 use crate::board::Board;
+use crate::record::CALIBRATION_INSTRUCTIONS;
 use crate::{EmulateError, Job, Options, Report};
+
+/// Markers among the instructions of the calibration.
+const MARKERS: u64 = 2;
 
 /// What something costs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
@@ -85,11 +90,12 @@ pub struct NodeProfile {
 /// A model on a board under the plugin.
 #[derive(Clone, Debug, Serialize)]
 pub struct ModelProfile {
-    /// As [`run`](crate::run) gives it, with every node measured.
+    /// As [`run`](crate::run) gives it.
     pub report: Report,
     /// Each run of the job, without an observer.
     pub runs: Vec<RegionProfile>,
-    /// The nodes of each run, in a repetition with the observer, whose instructions are not counted.
+    /// The nodes of each run, in a repetition with the observer, whose instructions are not counted; empty unless
+    /// [`Options::profile`] was set.
     pub nodes: Vec<Vec<NodeProfile>>,
 }
 
@@ -99,17 +105,22 @@ pub struct ModelProfile {
 /// As [`run`](crate::run); no plugin; a job that is refused or too large.
 pub fn profile(board: &Board, job: &Job, options: &Options) -> Result<ModelProfile, EmulateError> {
     let plugin = find_plugin()?;
-    let options = Options { profile: true, ..options.clone() };
     let bad = |reason: String| EmulateError::BadResults { board: board.name.to_owned(), reason };
-    let (report, counts, elf) = crate::host::run_metered(board, job, &options, &plugin)?;
+    let (report, counts, elf) = crate::host::run_metered(board, job, options, &plugin)?;
     report.jobs[0].outcome.result().map_err(|reason| bad(format!("{}: {reason}", job.name)))?;
     let regions = counts::parse(&counts).map_err(|reason| bad(format!("plugin: {reason}")))?;
-    if regions.len() != 2 * job.runs.len() {
+    let runs = if options.profile { 2 * job.runs.len() } else { job.runs.len() };
+    let Some((calibration, regions)) = regions.split_first().filter(|(_, rest)| rest.len() == runs) else {
         return Err(bad(format!(
-            "plugin: {} regions, expected two a run of {}",
+            "plugin: {} regions, expected {}: rebuild the image",
             regions.len(),
-            job.runs.len()
+            1 + runs
         )));
+    };
+    let expected = u64::from(CALIBRATION_INSTRUCTIONS) - MARKERS;
+    if calibration.instructions != expected {
+        let found = calibration.instructions;
+        return Err(bad(format!("plugin: a loop of {expected} instructions was counted as {found}")));
     }
     let symbols = Symbols::read(&elf, 0).map_err(bad)?;
     let core = Core::find(board.core);
@@ -119,6 +130,17 @@ pub fn profile(board: &Board, job: &Job, options: &Options) -> Result<ModelProfi
         runs: plain.iter().map(|region| account(region.buckets.values().flatten(), core, &symbols)).collect(),
         nodes: observed.iter().map(|region| nodes(region, core, &symbols)).collect(),
     })
+}
+
+/// An input of drawn bytes for each input of `model`; always the same.
+pub fn drawn_inputs(model: &Model<'_>) -> Vec<Vec<u8>> {
+    // A linear congruential generator (Press et al., "Numerical Recipes", 1992).
+    let mut state = 1_u32;
+    let mut draw = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 24) as u8
+    };
+    model.inputs().map(|tensor| (0..tensor.bytes()).map(|_| draw()).collect()).collect()
 }
 
 /// Runs an AArch64 program of Linux under `qemu-aarch64` and the plugin; returns one profile per region, in order.
