@@ -99,7 +99,25 @@ pub(crate) fn size() -> Result<(), String> {
     Ok(())
 }
 
+/// Golden files first, then the budgets, which the same change may move.
 pub(crate) fn golden(arguments: &[&str]) -> Result<(), String> {
     let mut command = host_cargo();
-    call(command.args(["run", "--package", "dunlin-tests", "--bin", "golden", "--"]).args(arguments))
+    call(command.args(["run", "--package", "dunlin-tests", "--bin", "golden", "--"]).args(arguments))?;
+    budgets(arguments)
+}
+
+/// Shows how the budgets would change, or changes them.
+pub(crate) fn budgets(arguments: &[&str]) -> Result<(), String> {
+    let mode = match arguments {
+        [] => "show",
+        ["--overwrite"] => "overwrite",
+        _ => return Err("usage: cargo xtask budgets [--overwrite]".to_owned()),
+    };
+    let setup = Setup::find_or_install();
+    let toolchain = setup.can("emulated boards")?;
+    BOARDS.iter().try_for_each(|board| firmware::build(toolchain, board).map(|_| ()))?;
+    firmware::plugin()?;
+    let mut command = with_images(host_cargo(), true);
+    command.args(["test", "--package", "dunlin-trainer", "--test", "budgets", "--", "models_keep"]);
+    call(command.env("DUNLIN_BUDGETS", mode))
 }
