@@ -22,6 +22,7 @@ usage: cargo xtask COMMAND
   budgets [--overwrite]    the same of the budgets alone: instructions, arena and flash of each model
   firmware [--board B]     build the images; prints the path of each as the only output
   cyclemeter               build the QEMU plugin that counts instructions; prints its path as the only output
+  metered                  build the program that runs models on AArch64 under it; prints its path as the only output
   qemu B [IMAGE]           start board B with its image, without a job
 
 The build directory is $DUNLIN_TARGET_DIR, else $CARGO_TARGET_DIR, else ${XDG_CACHE_HOME:-~/.cache}/dunlin/target.
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
         ["firmware"] => firmware::print(None),
         ["firmware", "--board", board] => firmware::print(Some(board)),
         ["cyclemeter"] => firmware::plugin().map(|path| println!("{}", path.display())),
+        ["metered"] => firmware::metered().map(|path| println!("{}", path.display())),
         ["qemu", board] => firmware::start(board, None),
         ["qemu", board, image] => firmware::start(board, Some(image)),
         ["help" | "--help" | "-h"] => {

@@ -12,10 +12,10 @@ mod symbols;
 
 pub use cycles::Core;
 pub use macs::macs;
-pub use plugin::find_plugin;
+pub use plugin::{find_metered, find_plugin};
 pub use profile::{
-    Cost, FunctionCost, InstructionCost, ModelProfile, NodeProfile, RegionProfile, drawn_inputs, profile,
-    profile_program,
+    Cost, FunctionCost, InstructionCost, ModelProfile, NodeProfile, ProgramRegion, RegionProfile,
+    drawn_inputs, profile, profile_linux, profile_program,
 };
 
 pub(crate) use profile::argument;

@@ -1,6 +1,7 @@
 //! Runs under the plugin, and what they cost.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -9,7 +10,7 @@ use serde::Serialize;
 
 use super::counts::{self, Edge, Region, Word};
 use super::cycles::Core;
-use super::find_plugin;
+use super::plugin::{find_metered, find_plugin};
 use super::symbols::Symbols;
 use crate::board::Board;
 use crate::record::CALIBRATION_INSTRUCTIONS;
@@ -143,7 +144,16 @@ pub fn drawn_inputs(model: &Model<'_>) -> Vec<Vec<u8>> {
     model.inputs().map(|tensor| (0..tensor.bytes()).map(|_| draw()).collect()).collect()
 }
 
-/// Runs an AArch64 program of Linux under `qemu-aarch64` and the plugin; returns one profile per region, in order.
+/// A region of a program, with what its node markers set apart.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ProgramRegion {
+    /// All of it.
+    pub profile: RegionProfile,
+    /// Its nodes, by their order in the region.
+    pub nodes: Vec<NodeProfile>,
+}
+
+/// Runs an AArch64 program of Linux under `qemu-aarch64` and the plugin; returns its regions in order.
 ///
 /// The program's output goes where this process's goes. `cpu` is a name that `qemu-aarch64 -cpu` takes.
 ///
@@ -152,16 +162,11 @@ pub fn drawn_inputs(model: &Model<'_>) -> Vec<Vec<u8>> {
 pub fn profile_program(
     cpu: &str,
     program: &Path,
-    arguments: &[&str],
-) -> Result<Vec<RegionProfile>, EmulateError> {
+    arguments: &[&OsStr],
+) -> Result<Vec<ProgramRegion>, EmulateError> {
     let plugin = find_plugin()?;
     let name = program.display().to_string();
-    let file_error = |path: &Path| {
-        let path = path.to_owned();
-        move |source| EmulateError::File { path, source }
-    };
-    let folder = tempfile::Builder::new().prefix("dunlin-qemu-").tempdir();
-    let folder = folder.map_err(file_error(&std::env::temp_dir()))?;
+    let folder = folder()?;
     let counts = folder.path().join("counts");
     let qemu = "qemu-aarch64";
     let mut command = Command::new(qemu);
@@ -178,7 +183,48 @@ pub fn profile_program(
     let elf = std::fs::read(program).map_err(file_error(program))?;
     let symbols = Symbols::read(&elf, regions.first().map_or(0, |region| region.start_code)).map_err(bad)?;
     let core = Core::find(cpu);
-    Ok(regions.iter().map(|region| account(region.buckets.values().flatten(), core, &symbols)).collect())
+    let regions = regions.iter().map(|region| ProgramRegion {
+        profile: account(region.buckets.values().flatten(), core, &symbols),
+        nodes: nodes(region, core, &symbols),
+    });
+    Ok(regions.collect())
+}
+
+/// Runs a model once as a program of Linux on an AArch64 processor: the whole run, and its nodes, as in [`ModelProfile`].
+///
+/// # Errors
+/// As [`profile_program`]; the program that runs models is not there.
+pub fn profile_linux(
+    cpu: &str,
+    model: &[u8],
+    inputs: &[Vec<u8>],
+) -> Result<(RegionProfile, Vec<NodeProfile>), EmulateError> {
+    let program = find_metered()?;
+    let folder = folder()?;
+    let mut paths = vec![folder.path().join("model.dun")];
+    paths.extend((0..inputs.len()).map(|index| folder.path().join(format!("input{index}"))));
+    for (path, bytes) in paths.iter().zip([model].into_iter().chain(inputs.iter().map(Vec::as_slice))) {
+        std::fs::write(path, bytes).map_err(file_error(path))?;
+    }
+    let arguments: Vec<&OsStr> = paths.iter().map(|path| path.as_os_str()).collect();
+    let regions = profile_program(cpu, &program, &arguments)?;
+    match <[ProgramRegion; 2]>::try_from(regions) {
+        Ok([plain, observed]) => Ok((plain.profile, observed.nodes)),
+        Err(regions) => {
+            let reason = format!("{} regions, expected 2", regions.len());
+            Err(EmulateError::BadResults { board: program.display().to_string(), reason })
+        }
+    }
+}
+
+fn folder() -> Result<tempfile::TempDir, EmulateError> {
+    let folder = tempfile::Builder::new().prefix("dunlin-qemu-").tempdir();
+    folder.map_err(file_error(&std::env::temp_dir()))
+}
+
+fn file_error(path: &Path) -> impl FnOnce(std::io::Error) -> EmulateError {
+    let path = path.to_owned();
+    move |source| EmulateError::File { path, source }
 }
 
 /// The argument of `-plugin`. A comma in a path is doubled.
