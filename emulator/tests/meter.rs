@@ -58,7 +58,11 @@ fn profiled(board: &dunlin_emulator::board::Board, elements: u32) -> Option<Mode
     let options = Options { profile: true, time_limit: Duration::from_secs(120), image: None };
     match profile(board, &job(elements), &options) {
         Ok(profile) => Some(profile),
-        Err(error @ (EmulateError::NoImage { .. } | EmulateError::NoQemu { .. })) => {
+        Err(
+            error @ (EmulateError::NoImage { .. }
+            | EmulateError::NoQemu { .. }
+            | EmulateError::NoPlugin { .. }),
+        ) => {
             leave_out(board.name, &error.to_string());
             None
         }
@@ -169,4 +173,24 @@ fn a_program_of_linux_is_counted_by_region() {
         assert!((2900.0..3100.0).contains(&cycles), "{cycles}");
     }
     assert_eq!(regions[0].profile.cost, regions[1].profile.cost);
+}
+
+#[test]
+fn a_plugin_that_qemu_refuses_is_named() {
+    if emulation_is_off() {
+        return leave_out("a refused plugin", "DUNLIN_EMULATION is 0; see `cargo xtask setup`");
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let (plugin, file) = (folder.path().join("plugin.so"), folder.path().join("model.dun"));
+    std::fs::write(&plugin, "no plugin").expect("a file");
+    std::fs::write(&file, model(16)).expect("a file");
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_dunlin-board"));
+    command.args(["profile", MPS2_AN386.name]).arg(&file).env("DUNLIN_CYCLEMETER", &plugin);
+    let output = command.output().expect("starts");
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    if complaint.contains("cannot be started") || complaint.contains("no firmware image") {
+        return leave_out("a refused plugin", &complaint);
+    }
+    assert!(!output.status.success() && complaint.contains("no cycle meter"), "{complaint}");
+    assert!(complaint.contains("plugin.so"), "{complaint}");
 }

@@ -163,7 +163,11 @@ fn measure(board: &Board, name: &str, file: &[u8]) -> Option<(Budget, u64)> {
     let options = Emulation { time_limit: Duration::from_secs(900), ..Emulation::default() };
     let profile = match profile(board, &job, &options) {
         Ok(profile) => profile,
-        Err(error @ (EmulateError::NoImage { .. } | EmulateError::NoQemu { .. })) => {
+        Err(
+            error @ (EmulateError::NoImage { .. }
+            | EmulateError::NoQemu { .. }
+            | EmulateError::NoPlugin { .. }),
+        ) => {
             leave_out(board.name, &error.to_string());
             return None;
         }
