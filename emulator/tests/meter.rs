@@ -9,7 +9,7 @@ use dunlin::ops::{Lut, Op};
 use dunlin::quant::QParams;
 use dunlin::shape::Shape;
 use dunlin_emulator::board::{BOARDS, MPS2_AN386};
-use dunlin_emulator::meter::{ModelProfile, profile, profile_program};
+use dunlin_emulator::meter::{ModelProfile, profile, profile_linux, profile_program};
 use dunlin_emulator::record::TIMER_ERROR;
 use dunlin_emulator::{EmulateError, Job, Options, Run, emulation_is_off, leave_out};
 
@@ -173,6 +173,30 @@ fn a_program_of_linux_is_counted_by_region() {
         assert!((2900.0..3100.0).contains(&cycles), "{cycles}");
     }
     assert_eq!(regions[0].profile.cost, regions[1].profile.cost);
+}
+
+#[test]
+fn a_model_on_aarch64_is_counted_by_node() {
+    if emulation_is_off() {
+        return leave_out("qemu-aarch64", "DUNLIN_EMULATION is 0; see `cargo xtask setup`");
+    }
+    let profiled = || profile_linux("cortex-a72", &model(500), &[vec![7; 500]]);
+    let (run, nodes) = match profiled() {
+        Ok(profile) => profile,
+        // Boards can be emulated where no program of Linux can be built: not a reason to fail.
+        Err(error @ EmulateError::NoPlugin { task: "metered", .. }) => {
+            return println!("LEFT OUT: a model on AArch64: {error}");
+        }
+        Err(error @ EmulateError::NoQemu { .. }) => return leave_out("qemu-aarch64", &error.to_string()),
+        Err(error) => panic!("{error}"),
+    };
+    assert_eq!(nodes.iter().map(|node| node.node).collect::<Vec<_>>(), [0, 1, 2]);
+    let sum: u64 = nodes.iter().map(|node| node.profile.cost.instructions).sum();
+    let all = run.cost.instructions;
+    assert!(sum <= all && all - sum < 3 * 150, "{sum} in nodes, {all} in all");
+    assert!(run.cost.cycles.is_some_and(|cycles| cycles > 0.0 && cycles < all as f64), "{:?}", run.cost);
+    let again = profiled().expect("ran before");
+    assert_eq!((again.0.cost, again.1.len()), (run.cost, 3));
 }
 
 #[test]

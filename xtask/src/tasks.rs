@@ -59,6 +59,9 @@ pub(crate) fn test(arguments: &[&str]) -> Result<(), String> {
     if emulated {
         steps.run("cycle meter", || firmware::plugin().map(|_| ()));
     }
+    if emulated && setup.can("tests of aarch64").is_ok() {
+        steps.run("models on aarch64 under the cycle meter", || firmware::metered().map(|_| ()));
+    }
     for (target, purpose) in [(AARCH64, "tests of aarch64"), (ARMV7, "tests of armv7")] {
         match setup.can(purpose) {
             Ok(toolchain) => {
