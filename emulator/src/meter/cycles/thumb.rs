@@ -112,7 +112,9 @@ fn long(code: u32) -> Insn {
             }
         },
         0b111_0101 => {
-            let unit = if code & 0x70c0 == 0 { Unit::Alu } else { Unit::Shifted };
+            // A shift alone is a move with a shifted operand; CSEL and its kin have their condition where others shift.
+            let alone = first & 0xffef == 0xea4f || code & 0x8000 != 0;
+            let unit = if alone || code & 0x70c0 == 0 { Unit::Alu } else { Unit::Shifted };
             compared(Insn::new(unit).reads(core(rn) | core(rm)), rd)
         }
         0b111_1000..=0b111_1011 if code & 0x8000 != 0 => control(code),
@@ -248,6 +250,9 @@ mod tests {
                 4,
                 Insn::new(Unit::Shifted).reads(r(&[1, 2])).writes(r(&[0])),
             ),
+            ("lsl.w r0, r1, #3", 0xea4f_00c1, 4, Insn::new(Unit::Alu).reads(r(&[15, 1])).writes(r(&[0]))),
+            ("csel r0, r1, r2, ne", 0xea51_8012, 4, Insn::new(Unit::Alu).reads(r(&[1, 2])).writes(r(&[0]))),
+            ("csetm r0, lt", 0xea5f_a0bf, 4, Insn::new(Unit::Alu).reads(r(&[15])).writes(r(&[0]))),
             ("mov.w r3, #-1", 0xf04f_33ff, 4, Insn::new(Unit::Alu).reads(r(&[15])).writes(r(&[3]))),
             ("ssat r0, #8, r1", 0xf301_0007, 4, Insn::new(Unit::Shifted).reads(r(&[1])).writes(r(&[0]))),
             (
