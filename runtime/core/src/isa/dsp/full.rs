@@ -110,9 +110,21 @@ impl<'a> Full<'a> {
                     sum = sum.wrapping_add(product);
                 }
             }
-            *out = p.scale(factor, sum);
+            *out = if self.grade() == FAST {
+                let rounding = self.constants[HEADER + c / 2 * PAIR + 3 + c % 2 * 3];
+                p.clamp.apply(scaled(sum, factor, rounding))
+            } else {
+                p.scale(factor, sum)
+            };
         }
     }
+}
+
+/// Output of a fast layer, not yet limited.
+pub(super) fn scaled(sum: i32, factor: Requant, rounding: i32) -> i32 {
+    let doubled = sum.wrapping_mul(2);
+    let high = ((i64::from(doubled) * i64::from(factor.multiplier) + (1 << 31)) >> 32) as i32;
+    high.wrapping_add(rounding).wrapping_add(doubled >> 31).wrapping_shr(factor.shift.unsigned_abs().into())
 }
 
 /// Matrix product with packed weights.
@@ -160,29 +172,52 @@ mod host {
     use alloc::vec;
     use alloc::vec::Vec;
 
-    /// Bound of sums in fast layers: twice the sum is a 32-bit number.
-    const SUM: i64 = 1 << 30;
     /// Largest sum of channel b that is a difference of two wrapped sums.
     const DIFFERENCE: i64 = 1 << 23;
 
     /// What is known of a channel.
-    struct Channel {
+    pub(in super::super) struct Channel {
         /// With the input's zero point.
         bias: i64,
         factor: Requant,
         /// Sum of the weights' magnitudes.
         weights: i64,
+        /// The one output of a channel whose weights are 0.
+        constant: i8,
     }
 
     impl Channel {
+        /// Channel `c` of a portable layer, with these weights.
+        pub(in super::super) fn new(p: &Reduction<'_>, c: usize, weights: impl Iterator<Item = i8>) -> Self {
+            let (sum, magnitudes) = weights
+                .fold((0, 0), |(sum, magnitudes), w| (sum + i64::from(w), magnitudes + i64::from(w).abs()));
+            Self {
+                bias: i64::from(p.channels.bias[c]) - i64::from(p.input_zero) * sum,
+                factor: p.channels.requant(c),
+                weights: magnitudes,
+                constant: p.finish(c, 0),
+            }
+        }
+
         /// Largest magnitude of any sum of products of values of 8 bits.
         fn reach(&self) -> i64 {
             self.bias.abs() + 128 * self.weights
         }
 
-        /// Whether the kernels may scale: the largest rounding term and the quotient stay in 32 bits together.
-        fn scales(&self) -> bool {
-            self.factor.multiplier == 0 || (-22..=-1).contains(&self.factor.shift)
+        /// Whether the kernels may scale sums: twice a sum, and the largest rounding term plus the quotient, have 32 bits.
+        pub(in super::super) fn scales(&self) -> bool {
+            let factor = self.factor.multiplier == 0 || (-22..=-1).contains(&self.factor.shift);
+            self.weights == 0 || factor && self.reach() < 1 << 30
+        }
+
+        /// Twice the bias, multiplier, rounding and shift for kernels that scale.
+        pub(in super::super) fn scaling(&self, output_zero: i32) -> [i32; 4] {
+            if self.weights == 0 {
+                return [0, 0, 1 + 2 * i32::from(self.constant), 1];
+            }
+            let Requant { multiplier, shift } = self.factor;
+            let shift = if multiplier == 0 { 1 } else { -i32::from(shift) };
+            [2 * self.bias as i32, multiplier, (1 << (shift - 1)) + (output_zero << shift), shift]
         }
     }
 
@@ -194,47 +229,40 @@ mod host {
             _ => false,
         };
         let proof = 255 * 128 * taps as i64;
-        if rows.chunks(2).any(clash)
-            || channels.iter().any(|c| c.reach().max(c.bias.abs() + proof) > i64::from(i32::MAX))
-        {
+        if rows.chunks(2).any(clash) {
             return PLAIN;
         }
         let apart = channels.chunks(2).filter_map(|pair| pair.get(1)).all(|b| 128 * b.weights < DIFFERENCE);
-        if apart && channels.iter().all(|c| c.reach() < SUM && c.scales()) { FAST } else { EXACT }
+        // With these bounds the parser's proof holds too.
+        if apart && proof < 1 << 30 && channels.iter().all(Channel::scales) {
+            return FAST;
+        }
+        let proven = |c: &Channel| c.reach().max(c.bias.abs() + proof) <= i64::from(i32::MAX);
+        if channels.iter().all(proven) { EXACT } else { PLAIN }
     }
 
     pub(in super::super) fn pack(taps: Taps, p: &Reduction<'_>) -> Packed {
         let k = taps.total();
         let rows: Vec<&[i8]> = p.weights.chunks_exact(k).take(p.n).collect();
-        let sum = |row: &[i8], f: fn(i64) -> i64| row.iter().map(|&w| f(w.into())).sum::<i64>();
-        let channels: Vec<Channel> = rows
-            .iter()
-            .enumerate()
-            .map(|(c, row)| Channel {
-                bias: i64::from(p.channels.bias[c]) - i64::from(p.input_zero) * sum(row, |w| w),
-                factor: p.channels.requant(c),
-                weights: sum(row, i64::abs),
-            })
-            .collect();
+        let channels: Vec<Channel> =
+            rows.iter().enumerate().map(|(c, row)| Channel::new(p, c, row.iter().copied())).collect();
         let grade = grade(&channels, &rows, k);
         let len = packed(taps, p.n);
         let mut constants = vec![0; len.constants];
         constants[0] = grade;
         for (c, channel) in channels.iter().enumerate() {
             let pair = &mut constants[HEADER + c / 2 * PAIR..][..PAIR];
-            let Requant { multiplier, shift } = channel.factor;
             let b = c % 2;
-            let factor = &mut pair[2 + 3 * b..][..3];
-            factor[0] = multiplier;
-            if grade == FAST {
-                let shift = if multiplier == 0 { 1 } else { -i32::from(shift) };
-                factor[1] = (1 << (shift - 1)) + (p.output_zero << shift);
-                factor[2] = shift;
-                pair[b] = 2 * channel.bias as i32;
+            let (bias, factor) = if grade == FAST {
+                let [bias, factor @ ..] = channel.scaling(p.output_zero);
+                (bias, factor)
             } else {
-                factor[2] = shift.into();
-                pair[b] = if grade == PLAIN { p.channels.bias[c] } else { channel.bias as i32 };
-            }
+                let Requant { multiplier, shift } = channel.factor;
+                let bias = if grade == PLAIN { p.channels.bias[c] } else { channel.bias as i32 };
+                (bias, [multiplier, 0, shift.into()])
+            };
+            pair[b] = bias;
+            pair[2 + 3 * b..][..3].copy_from_slice(&factor);
         }
         let run_words = run_words(taps.len);
         let mut halves = vec![0i16; len.weights / 2];
