@@ -354,3 +354,161 @@ pub(super) unsafe extern "C" fn widen(x: *const i8, stride: usize, out: *mut u32
         "bx lr",
     )
 }
+
+/// Arguments of [`depthwise3`].
+#[repr(C)]
+pub(super) struct Depthwise3 {
+    /// First value of the first window.
+    pub(super) x: *const i8,
+    /// Bytes from one row of the window to the next.
+    pub(super) row: usize,
+    /// Bytes from one column of the window to the next.
+    pub(super) column: usize,
+    /// Constants of the first four channels.
+    pub(super) constants: *const i32,
+    /// Their end.
+    pub(super) end: *const i32,
+    /// Bytes from behind the last channel of one window to the next window.
+    pub(super) advance: usize,
+    /// Bytes from behind the last output of one pixel to the next pixel.
+    pub(super) skip: usize,
+    /// First output.
+    pub(super) out: *mut i8,
+    /// Pixels.
+    pub(super) count: usize,
+}
+
+/// Depthwise convolution with a window of 3x3 of several pixels of a row, all inside of the image.
+///
+/// # Safety
+/// There is a value for each channel of `constants..end` at every tap of `count` windows, which go on by `advance` plus
+/// the channels, and room for the outputs, which go on by `skip` plus the channels. `constants..end` is a whole
+/// number of fours and not empty, `count` is not 0.
+#[unsafe(naked)]
+pub(super) unsafe extern "C" fn depthwise3(arguments: *mut Depthwise3) {
+    naked_asm!(
+        "push {{r0, r4-r11, lr}}",
+        "ldm r0, {{r8, r9, r11, r12}}",
+        "add r10, r8, r9, lsl #1",
+        "add r9, r8, r9",
+        "ldr lr, [r0, #28]",
+        // r0-r3 sums, r4-r5 values, r6-r7 weights, r8-r10 rows of the window, r11 column, r12 constants, lr output.
+        "1:",
+        "ldm r12!, {{r0-r3}}",
+        ".irp tap, 1, 2, 3, 4, 5, 6, 7, 8, 9",
+        ".if \\tap == 1",
+        "ldr r4, [r8, r11]",
+        ".elseif \\tap == 2",
+        "ldr r4, [r8, r11, lsl #1]",
+        ".elseif \\tap == 3",
+        "ldr r4, [r8], #4",
+        ".elseif \\tap == 4",
+        "ldr r4, [r9, r11]",
+        ".elseif \\tap == 5",
+        "ldr r4, [r9, r11, lsl #1]",
+        ".elseif \\tap == 6",
+        "ldr r4, [r9], #4",
+        ".elseif \\tap == 7",
+        "ldr r4, [r10, r11]",
+        ".elseif \\tap == 8",
+        "ldr r4, [r10, r11, lsl #1]",
+        ".else",
+        "ldr r4, [r10], #4",
+        ".endif",
+        "ldrd r6, r7, [r12], #8",
+        "sxtb16 r5, r4, ror #8",
+        "sxtb16 r4, r4",
+        "smlabb r0, r4, r6, r0",
+        "smlatt r2, r4, r6, r2",
+        "smlabb r1, r5, r7, r1",
+        "smlatt r3, r5, r7, r3",
+        ".endr",
+        ".irp sum, r0, r1, r2, r3",
+        "ldm r12!, {{r4-r6}}",
+        "add r5, r5, \\sum, asr #31",
+        "smmlar \\sum, \\sum, r4, r5",
+        "asrs \\sum, \\sum, r6",
+        "ssat \\sum, #8, \\sum",
+        "strb \\sum, [lr], #1",
+        ".endr",
+        "ldr r4, [sp]",
+        "ldr r5, [r4, #16]",
+        "cmp r12, r5",
+        "bne.w 1b",
+        "ldrd r5, r6, [r4, #20]",
+        "ldr r12, [r4, #12]",
+        "add r8, r8, r5",
+        "add r9, r9, r5",
+        "add r10, r10, r5",
+        "add lr, lr, r6",
+        "ldr r5, [r4, #32]",
+        "subs r5, r5, #1",
+        "str r5, [r4, #32]",
+        "bne.w 1b",
+        "pop {{r0, r4-r11, pc}}",
+    )
+}
+
+/// Arguments of [`depthwise`].
+#[repr(C)]
+pub(super) struct Depthwise {
+    /// First channel of every tap.
+    pub(super) taps: *const *const i8,
+    /// Constants of the first four channels.
+    pub(super) constants: *const i32,
+    /// First output.
+    pub(super) out: *mut i8,
+    /// End of the constants.
+    pub(super) end: *const i32,
+    /// A third of the taps.
+    pub(super) rounds: usize,
+}
+
+/// One pixel of a depthwise convolution with any window.
+///
+/// # Safety
+/// `taps` are `3 * rounds` pointers to a value for each channel of `constants..end`, `out` has room for as many.
+/// `constants..end` is a whole number of fours and not empty, `rounds` is not 0.
+#[unsafe(naked)]
+pub(super) unsafe extern "C" fn depthwise(arguments: *const Depthwise) {
+    naked_asm!(
+        "push {{r0, r4-r11, lr}}",
+        "ldm r0, {{r11, r12, lr}}",
+        "movs r6, #0",
+        "mov r9, r6",
+        // As above; r8 table of taps, r9 offset of the channels, r10 rounds, r11 start of the table.
+        "1:",
+        "ldr r4, [sp]",
+        "ldm r12!, {{r0-r3}}",
+        "ldr r10, [r4, #16]",
+        "mov r8, r11",
+        "2:",
+        ".rept 3",
+        "ldr r4, [r8], #4",
+        "ldrd r6, r7, [r12], #8",
+        "ldr r4, [r4, r9]",
+        "sxtb16 r5, r4, ror #8",
+        "sxtb16 r4, r4",
+        "smlabb r0, r4, r6, r0",
+        "smlatt r2, r4, r6, r2",
+        "smlabb r1, r5, r7, r1",
+        "smlatt r3, r5, r7, r3",
+        ".endr",
+        "subs.w r10, r10, #1",
+        "bne 2b",
+        "add r9, r9, #4",
+        ".irp sum, r0, r1, r2, r3",
+        "ldm r12!, {{r4-r6}}",
+        "add r5, r5, \\sum, asr #31",
+        "smmlar \\sum, \\sum, r4, r5",
+        "asrs \\sum, \\sum, r6",
+        "ssat \\sum, #8, \\sum",
+        "strb \\sum, [lr], #1",
+        ".endr",
+        "ldr r4, [sp]",
+        "ldr r5, [r4, #12]",
+        "cmp r12, r5",
+        "bne 1b",
+        "pop {{r0, r4-r11, pc}}",
+    )
+}

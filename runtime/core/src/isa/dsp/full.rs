@@ -163,7 +163,7 @@ pub(super) fn conv(
 }
 
 #[cfg(feature = "encode")]
-pub(super) use host::pack;
+pub(super) use host::{Channel, pack};
 
 #[cfg(feature = "encode")]
 mod host {
@@ -241,9 +241,12 @@ mod host {
         if channels.iter().all(proven) { EXACT } else { PLAIN }
     }
 
-    pub(in super::super) fn pack(taps: Taps, p: &Reduction<'_>) -> Packed {
+    /// `columns`: weights are `[k, n]`, as a depthwise convolution of one channel has them.
+    pub(in super::super) fn pack(taps: Taps, columns: bool, p: &Reduction<'_>) -> Packed {
         let k = taps.total();
-        let rows: Vec<&[i8]> = p.weights.chunks_exact(k).take(p.n).collect();
+        let turned: Vec<i8> = (0..p.n * k).map(|i| p.weights[i % k * p.n + i / k]).collect();
+        let weights = if columns { &turned } else { p.weights };
+        let rows: Vec<&[i8]> = weights.chunks_exact(k).take(p.n).collect();
         let channels: Vec<Channel> =
             rows.iter().enumerate().map(|(c, row)| Channel::new(p, c, row.iter().copied())).collect();
         let grade = grade(&channels, &rows, k);

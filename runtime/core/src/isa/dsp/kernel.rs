@@ -3,7 +3,7 @@
 
 use super::asm::{self, Row, Tile};
 use super::full::{EXACT, FAST, Full, HEADER, PAIR, SEGMENT, channel, place, run_words};
-use super::{Reduction, TILE};
+use super::{Reduction, TILE, depthwise};
 use crate::isa::Geometry;
 use crate::quant::Clamp;
 use core::ptr;
@@ -337,4 +337,81 @@ pub(super) fn conv(
     }
     limit(p.clamp, out);
     count
+}
+
+/// Most taps of a window whose pixels at the border the kernel computes.
+const TAPS: usize = 51;
+
+/// Channels that are done: all whole fours, or none.
+pub(super) fn depthwise(
+    p: &Reduction<'_>,
+    constants: &[i32],
+    g: &Geometry,
+    image: &[i8],
+    first: usize,
+    out: &mut [i8],
+) -> usize {
+    let (w, c) = (&g.window, p.n);
+    let (fours, len, taps) = (c / 4, depthwise::four(w), depthwise::taps(w));
+    let pixels = g.input.h as usize * g.input.w as usize;
+    let fits = constants.len() == depthwise::packed(w, c).constants && image.len() >= pixels * c;
+    if constants[0] != FAST || fours == 0 || taps > TAPS || !fits {
+        return 0;
+    }
+    let end = HEADER + fours * len;
+    let parts = constants[HEADER..end].as_ptr_range();
+    let fill: &[i8] = bytemuck::cast_slice(&constants[constants.len() - c.div_ceil(4)..]);
+    // Columns of the output whose windows are inside of the image, and taps that reach so far.
+    let (left, stride) = (usize::from(w.pad.left), usize::from(w.stride_w));
+    let reach = (usize::from(w.kernel_w) - 1) * usize::from(w.dilation_w);
+    let inside_from = left.div_ceil(stride).min(g.width);
+    let inside_to = (g.input.w as usize + left).checked_sub(reach + 1).map_or(0, |last| last / stride + 1);
+    let inside_to = inside_to.clamp(inside_from, g.width);
+    let tall = (usize::from(w.kernel_h) - 1) * usize::from(w.dilation_h);
+    let square = w.kernel_h == 3 && w.kernel_w == 3;
+    let (row, column) = (g.input.w as usize * c, usize::from(w.dilation_w) * c);
+    for (i, out) in out.chunks_exact_mut(g.width * c).enumerate() {
+        let oy = first + i;
+        let y = (oy * usize::from(w.stride_h)).checked_sub(w.pad.top.into());
+        let y = y.filter(|y| y + tall < g.input.h as usize && square && inside_from < inside_to);
+        let inside = if y.is_some() { inside_from..inside_to } else { 0..0 };
+        if let Some(y) = y {
+            let x = &image[y * row + (inside.start * stride - left) * c..];
+            let mut arguments = asm::Depthwise3 {
+                x: x.as_ptr(),
+                row: usize::from(w.dilation_h) * row,
+                column,
+                constants: parts.start,
+                end: parts.end,
+                advance: (stride * c).wrapping_sub(4 * fours),
+                skip: c - 4 * fours,
+                out: out[inside.start * c..].as_mut_ptr(),
+                count: inside.len(),
+            };
+            // SAFETY: rows `y` to `y + tall` and the columns of all these windows are inside of the image, whose
+            // length was compared; `out` is a whole row.
+            unsafe { asm::depthwise3(&mut arguments) };
+        }
+        for ox in (0..g.width).filter(|ox| !inside.contains(ox)) {
+            let mut table = [fill.as_ptr(); TAPS];
+            g.for_each_tap((oy, ox), |t, at| {
+                if let Some(at) = at {
+                    table[depthwise::place(w, t)] = image[at * c..][..c].as_ptr();
+                }
+            });
+            let arguments = asm::Depthwise {
+                taps: table.as_ptr(),
+                constants: parts.start,
+                out: out[ox * c..][..c].as_mut_ptr(),
+                end: parts.end,
+                rounds: taps / 3,
+            };
+            // SAFETY: every tap and the fill have `c` values, `out` too; `taps` pointers fit the table.
+            unsafe { asm::depthwise(&arguments) };
+        }
+    }
+    for out in out.chunks_exact_mut(c) {
+        limit(p.clamp, &mut out[..4 * fours]);
+    }
+    4 * fours
 }

@@ -2,6 +2,7 @@
 
 #[cfg(all(target_arch = "arm", target_os = "none", feature = "isa-dsp"))]
 mod asm;
+mod depthwise;
 mod full;
 #[cfg(all(target_arch = "arm", target_os = "none", feature = "isa-dsp"))]
 mod kernel;
@@ -14,6 +15,7 @@ use super::{
     Taps, generic,
 };
 use crate::quant::Requant;
+use crate::shape::Window;
 
 /// Cortex-M4, M7, M33.
 pub(crate) struct Dsp;
@@ -59,6 +61,31 @@ impl Isa for Dsp {
         }
     }
 
+    fn depthwise_scratch(g: &Geometry, multiplier: usize) -> usize {
+        match g.input.c {
+            1 => tile_bytes(g.taps()),
+            _ if multiplier == 1 => 0,
+            c => g.window.taps() * c as usize,
+        }
+    }
+
+    fn depthwise(
+        p: &Reduction<'_>,
+        g: &Geometry,
+        image: &[i8],
+        first: usize,
+        out: &mut [i8],
+        scratch: &mut [i8],
+    ) {
+        let c = g.input.c as usize;
+        match p.packed {
+            Some(constants) if c == 1 => full::conv(p, constants, g, image, first * g.width, out, scratch),
+            Some(constants) => depthwise::rows(p, constants, g, image, first, out),
+            None if scratch.len() < g.window.taps() * c => depthwise::portable(p, g, image, first, out),
+            None => generic::depthwise(p, g, image, first, out, scratch),
+        }
+    }
+
     fn dot(x: &[i8], w: &[i8], input_zero: i32, weight_zero: i32) -> i32 {
         Scalar::dot(x, w, input_zero, weight_zero)
     }
@@ -92,29 +119,49 @@ impl Isa for Dsp {
     }
 }
 
+/// How a layer is packed.
+enum Layout {
+    /// As one whose outputs read all taps.
+    Full { taps: Taps, n: usize },
+    /// By fours of channels.
+    Depthwise { window: Window, c: usize },
+}
+
+fn layout(layer: &Layer) -> Option<Layout> {
+    match *layer {
+        Layer::Full { taps, n } => Some(Layout::Full { taps, n }),
+        // All outputs read the one channel there is.
+        Layer::Depthwise { window, c: 1, multiplier } => {
+            Some(Layout::Full { taps: Taps::of_window(&window, 1), n: multiplier })
+        }
+        Layer::Depthwise { window, c, multiplier: 1 } => Some(Layout::Depthwise { window, c }),
+        Layer::Depthwise { .. } | Layer::Transposed { .. } => None,
+    }
+}
+
 /// Lengths of the packed constants of a layer, `None` where the layer keeps its portable form.
 pub(super) fn packed(layer: &Layer) -> Option<PackedLen> {
-    match *layer {
-        Layer::Full { taps, n } => Some(full::packed(taps, n)),
-        _ => None,
-    }
+    Some(match layout(layer)? {
+        Layout::Full { taps, n } => full::packed(taps, n),
+        Layout::Depthwise { window, c } => depthwise::packed(&window, c),
+    })
 }
 
 /// Bias and factor of channel `c` of a packed layer.
 pub(super) fn channel(layer: &Layer, constants: &[i32], c: usize) -> (i32, Requant) {
-    match layer {
-        Layer::Full { .. } => full::channel(constants, c),
-        // Not packed.
-        _ => (0, Requant::ZERO),
+    match layout(layer) {
+        Some(Layout::Full { .. }) => full::channel(constants, c),
+        Some(Layout::Depthwise { window, .. }) => depthwise::channel(&window, constants, c),
+        None => (0, Requant::ZERO),
     }
 }
 
-/// The weights and channel constants of `p`, packed.
+/// The weights and channel constants of `p`, packed, where [`packed`] has their lengths.
 #[cfg(feature = "encode")]
 pub(super) fn pack(layer: &Layer, p: &Reduction<'_>) -> super::Packed {
-    match *layer {
-        Layer::Full { taps, .. } => full::pack(taps, p),
-        // Not packed.
-        _ => super::Packed { weights: alloc::vec::Vec::new(), constants: alloc::vec::Vec::new() },
+    match layout(layer) {
+        Some(Layout::Full { taps, .. }) => full::pack(taps, matches!(layer, Layer::Depthwise { .. }), p),
+        Some(Layout::Depthwise { window, .. }) => depthwise::pack(&window, p),
+        None => super::Packed { weights: alloc::vec::Vec::new(), constants: alloc::vec::Vec::new() },
     }
 }
