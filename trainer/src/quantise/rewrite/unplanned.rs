@@ -1,0 +1,44 @@
+//! Programs whose tensors all have a place of their own, for questions to the runtime itself.
+
+use crate::quantise::QGraph;
+use dunlin::IsaKind;
+use dunlin::format::{ALIGN, NodeSpec, Place, ProgramSpec, Scratch};
+
+/// The program with every tensor and every node's working memory at a place of its own; `None` where that is more than
+/// 4 GiB.
+pub(super) fn spec(program: &QGraph) -> Option<ProgramSpec> {
+    let (mut arena, mut state) = (0u32, 0u32);
+    let take = |end: &mut u32, bytes: u32| {
+        let start = *end;
+        *end = start.checked_add(bytes)?.checked_next_multiple_of(ALIGN as u32)?;
+        Some(start)
+    };
+    let mut tensors = Vec::with_capacity(program.tensors.len());
+    for t in &program.tensors {
+        let bytes = t.shape.checked_elements()?.checked_mul(t.dtype.size())?;
+        let place = match t.constant {
+            Some(blob) => Place::Data(blob.0),
+            None if t.persistent => Place::State(take(&mut state, bytes)?),
+            None => Place::Arena(take(&mut arena, bytes)?),
+        };
+        tensors.push(t.at(place));
+    }
+    let mut nodes = Vec::with_capacity(program.nodes.len());
+    for n in &program.nodes {
+        let len = dunlin::scratch_bytes(&n.op, &tensors, &n.inputs, &n.outputs, IsaKind::native());
+        let len = u32::try_from(len).ok()?;
+        let scratch = Scratch { offset: take(&mut arena, len)?, len };
+        nodes.push(NodeSpec { op: n.op, inputs: n.inputs.clone(), outputs: n.outputs.clone(), scratch });
+    }
+    Some(ProgramSpec {
+        dims: program.dims.clone(),
+        tensors,
+        nodes,
+        inputs: program.inputs.clone(),
+        outputs: program.outputs.clone(),
+        arena_len: arena,
+        state_len: state,
+        data: program.data.clone(),
+        metadata: program.metadata.clone(),
+    })
+}
