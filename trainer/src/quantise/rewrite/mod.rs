@@ -5,6 +5,8 @@
 
 mod constants;
 mod dead_channels;
+#[cfg(test)]
+mod testing;
 mod unplanned;
 
 use super::QGraph;

@@ -13,6 +13,9 @@ mod cut;
 mod kind;
 mod known;
 
+#[cfg(test)]
+mod tests;
+
 use super::constants::Constants;
 use crate::passes::channel_sets::{PerChannel, largest, tie};
 use crate::quantise::{QGraph, QNode};
