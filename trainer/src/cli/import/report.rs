@@ -3,7 +3,7 @@
 use super::super::text::{number, short, table};
 use super::Args;
 use super::work::{Done, Reference};
-use dunlin_trainer::quantise::Folded;
+use dunlin_trainer::quantise::{Folded, Rewritten};
 use dunlin_trainer::report::facts::Facts;
 use miette::{Result, miette};
 use serde::Serialize;
@@ -22,6 +22,7 @@ pub(super) struct Report {
     state_bytes: usize,
     macs: u64,
     dead_channels: Dead,
+    fused: Fused,
     reference: Option<f32>,
     reference_refused: Option<String>,
     agreement: Option<Agreement>,
@@ -35,6 +36,14 @@ pub(super) struct Report {
 struct Dead {
     channels: usize,
     macs: u64,
+}
+
+/// Nodes that others took over.
+#[derive(Clone, Copy, Serialize)]
+struct Fused {
+    pads: usize,
+    clamps: usize,
+    reshapes: usize,
 }
 
 #[derive(Serialize)]
@@ -75,6 +84,7 @@ impl Report {
             state_bytes: t.state_bytes,
             macs: t.macs,
             dead_channels: dead(done),
+            fused: fused(done),
             reference: if let Reference::Checked(far) = done.reference { Some(far) } else { None },
             reference_refused: if let Reference::Refused(why) = &done.reference {
                 Some(why.clone())
@@ -133,6 +143,10 @@ impl Report {
             number(self.state_bytes as u64)
         );
         println!("work       {} MACs", number(self.macs));
+        let Fused { pads, clamps, reshapes } = self.fused;
+        if pads + clamps + reshapes > 0 {
+            println!("fused      {pads} paddings, {clamps} activations, {reshapes} reshapes");
+        }
         if self.dead_channels.channels > 0 {
             let Dead { channels, macs } = self.dead_channels;
             println!("removed    {} dead channels, {} MACs", number(channels as u64), number(macs));
@@ -148,4 +162,10 @@ impl Report {
 fn dead(done: &Done) -> Dead {
     let Folded { channels, macs } = done.quantised.plan.graph().rewritten.dead;
     Dead { channels, macs }
+}
+
+/// What the other rewrites saved.
+fn fused(done: &Done) -> Fused {
+    let Rewritten { pads, clamps, reshapes, .. } = done.quantised.plan.graph().rewritten;
+    Fused { pads, clamps, reshapes }
 }

@@ -51,6 +51,21 @@ impl Constants {
         &self.bytes[blob.0 as usize..end]
     }
 
+    /// Writes a new data section with the constants that `program`, made of the one of these constants, still has.
+    pub(super) fn repack(&self, program: &mut QGraph) {
+        let mut data = DataSection::new();
+        for node in &mut program.nodes {
+            node.op = self.copied(&node.op, &mut data);
+        }
+        for tensor in &mut program.tensors {
+            let bytes = tensor.bytes() as usize;
+            if let Some(blob) = &mut tensor.constant {
+                *blob = data.push(self.bytes(*blob, bytes));
+            }
+        }
+        program.data = data;
+    }
+
     /// The operator with its constants, unchanged, in another data section.
     pub(super) fn copied(&self, op: &Op, data: &mut DataSection) -> Op {
         let mut op = *op;

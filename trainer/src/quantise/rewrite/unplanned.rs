@@ -1,8 +1,9 @@
 //! Programs whose tensors all have a place of their own, for questions to the runtime itself.
 
-use crate::quantise::QGraph;
+use crate::quantise::{Int8Runner, QGraph, QNode, QTensor};
 use dunlin::IsaKind;
-use dunlin::format::{ALIGN, NodeSpec, Place, ProgramSpec, Scratch};
+use dunlin::format::{ALIGN, DataSection, NodeSpec, Place, ProgramSpec, Scratch, encode};
+use dunlin::ops::Op;
 
 /// The program with every tensor and every node's working memory at a place of its own; `None` where that is more than
 /// 4 GiB.
@@ -41,4 +42,32 @@ pub(super) fn spec(program: &QGraph) -> Option<ProgramSpec> {
         data: program.data.clone(),
         metadata: program.metadata.clone(),
     })
+}
+
+/// What the runtime gives for one operator with its constants in `data`: the bytes of `output`. `tensors` are what it
+/// reads, with their bytes, and `inputs` say which of them in which order. `None` where the runtime refuses the operator.
+pub(super) fn answer(
+    (op, data): (Op, DataSection),
+    tensors: Vec<(QTensor, Vec<u8>)>,
+    inputs: Vec<u16>,
+    output: QTensor,
+) -> Option<Vec<u8>> {
+    let count = u16::try_from(tensors.len()).ok()?;
+    let (mut all, bytes): (Vec<QTensor>, Vec<Vec<u8>>) = tensors.into_iter().unzip();
+    all.push(output);
+    for tensor in &mut all {
+        (tensor.rows, tensor.persistent, tensor.constant) = (None, false, None);
+    }
+    let program = QGraph {
+        tensors: all,
+        nodes: vec![QNode { name: op.name().into(), op, inputs, outputs: vec![count] }],
+        inputs: (0..count).collect(),
+        outputs: vec![count],
+        data,
+        ..QGraph::default()
+    };
+    let file = encode(&spec(&program)?).ok()?;
+    let given: Vec<&[u8]> = bytes.iter().map(Vec::as_slice).collect();
+    let outputs = Int8Runner::new(file.as_slice()).ok()?.run_bytes(&given).ok()?;
+    outputs.into_iter().next().map(|output| output.bytes)
 }

@@ -2,8 +2,8 @@
 
 use super::super::unplanned;
 use super::Images;
-use crate::quantise::{Int8Runner, QGraph, QNode};
-use dunlin::format::{DataSection, OwnedMetadata, encode};
+use crate::quantise::{QGraph, QNode, QTensor};
+use dunlin::format::DataSection;
 use dunlin::ops::Op;
 
 /// What `op` gives where the inputs of `node` have only the channels `inputs` and its output only the channels
@@ -19,46 +19,21 @@ pub(super) fn run(
     let mut ids = node.inputs.clone();
     ids.sort_unstable();
     ids.dedup();
-    let cut = |&id: &u16, c: usize| {
-        let mut tensor = program.tensors[usize::from(id)].clone();
-        (tensor.shape.c, tensor.rows, tensor.persistent, tensor.constant) = (c as u32, None, false, None);
-        tensor
+    let cut = |id: u16, c: usize| {
+        let tensor = program.tensors[usize::from(id)].clone();
+        QTensor { shape: tensor.shape.with_c(c as u32), ..tensor }
     };
-    let mut tensors: Vec<_> = ids.iter().map(|id| cut(id, inputs.len())).collect();
-    let output = cut(node.outputs.first()?, outputs.len());
-    let pixels = output.shape.pixels();
-    tensors.push(output);
-    let bytes: Vec<Vec<u8>> = ids
-        .iter()
-        .zip(&tensors)
-        .map(|(&id, tensor)| {
-            let channel = |&i: &usize| known[usize::from(id)][i].as_deref();
-            let images: Vec<_> = inputs.iter().map(channel).collect();
-            let pixel = |p: usize| images.iter().map(move |image| image.map_or(0, |image| image[p] as u8));
-            (0..tensor.shape.pixels()).flat_map(pixel).collect()
-        })
-        .collect();
+    let known_of = |&id: &u16| {
+        let tensor = cut(id, inputs.len());
+        let images: Vec<_> = inputs.iter().map(|&i| known[usize::from(id)][i].as_deref()).collect();
+        let pixel = |p: usize| images.iter().map(move |image| image.map_or(0, |image| image[p] as u8));
+        let bytes = (0..tensor.shape.pixels()).flat_map(pixel).collect();
+        (tensor, bytes)
+    };
+    let tensors = ids.iter().map(known_of).collect();
     let number = |id: &u16| ids.iter().position(|other| other == id).map(|at| at as u16);
-    let alone = QNode {
-        name: node.name.clone(),
-        op,
-        inputs: node.inputs.iter().map(number).collect::<Option<_>>()?,
-        outputs: vec![ids.len() as u16],
-    };
-    let small = QGraph {
-        tensors,
-        outputs: alone.outputs.clone(),
-        nodes: vec![alone],
-        inputs: (0..ids.len() as u16).collect(),
-        data,
-        metadata: OwnedMetadata::default(),
-        ..QGraph::default()
-    };
-    let file = encode(&unplanned::spec(&small)?).ok()?;
-    let mut runner = Int8Runner::new(file.as_slice()).ok()?;
-    let given: Vec<&[u8]> = bytes.iter().map(Vec::as_slice).collect();
-    let given = runner.run_bytes(&given).ok()?;
-    let values = &given.first()?.bytes;
-    let image = |c: usize| (0..pixels).map(|p| values[p * outputs.len() + c] as i8).collect();
+    let numbers = node.inputs.iter().map(number).collect::<Option<_>>()?;
+    let values = unplanned::answer((op, data), tensors, numbers, cut(*node.outputs.first()?, outputs.len()))?;
+    let image = |c: usize| values.iter().skip(c).step_by(outputs.len()).map(|&b| b as i8).collect();
     Some((0..outputs.len()).map(image).collect())
 }
