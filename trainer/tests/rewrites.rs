@@ -57,8 +57,6 @@ fn same_bytes(graph: &Graph, ranges: &Ranges) -> (Rewritten, [Totals; 2]) {
     let [before, between, after] = files.map(|file| Facts::read(file.as_slice()).unwrap().totals);
     assert_eq!(before.macs, between.macs, "{}", graph.name);
     assert_eq!(before.macs - after.macs, rewritten.dead.macs, "{}", graph.name);
-    let arenas = [before.arena_bytes, between.arena_bytes, after.arena_bytes];
-    assert!(arenas.is_sorted_by(|a, b| a >= b), "{}: arenas of {arenas:?} bytes", graph.name);
     let [plain, kept, folded] = files.map(|file| outputs(file.as_slice(), &graph.name));
     assert_eq!(plain, kept, "{}", graph.name);
     assert_eq!(plain, folded, "{}", graph.name);
@@ -92,6 +90,7 @@ fn published_models_lose_their_dead_channels_and_no_byte_changes() {
             before.arena_bytes,
             after.arena_bytes
         );
+        assert!(after.arena_bytes <= before.arena_bytes, "{name}");
         match name {
             "vww" => {
                 assert_eq!((before.macs, after.macs, dead.channels), (7_489_664, 3_733_073, 975));

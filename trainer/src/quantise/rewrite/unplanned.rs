@@ -1,9 +1,9 @@
 //! Programs whose tensors all have a place of their own, for questions to the runtime itself.
 
 use crate::quantise::{Int8Runner, QGraph, QNode, QTensor};
-use dunlin::IsaKind;
 use dunlin::format::{ALIGN, DataSection, NodeSpec, Place, ProgramSpec, Scratch, encode};
 use dunlin::ops::Op;
+use dunlin::{IsaKind, Target};
 
 /// The program with every tensor and every node's working memory at a place of its own; `None` where that is more than
 /// 4 GiB.
@@ -26,7 +26,7 @@ pub(super) fn spec(program: &QGraph) -> Option<ProgramSpec> {
     }
     let mut nodes = Vec::with_capacity(program.nodes.len());
     for n in &program.nodes {
-        let len = dunlin::scratch_bytes(&n.op, &tensors, &n.inputs, &n.outputs, IsaKind::native());
+        let len = dunlin::scratch_bytes(&n.op, &tensors, &n.inputs, &n.outputs, IsaKind::Scalar);
         let len = u32::try_from(len).ok()?;
         let scratch = Scratch { offset: take(&mut arena, len)?, len };
         nodes.push(NodeSpec { op: n.op, inputs: n.inputs.clone(), outputs: n.outputs.clone(), scratch });
@@ -37,6 +37,7 @@ pub(super) fn spec(program: &QGraph) -> Option<ProgramSpec> {
         nodes,
         inputs: program.inputs.clone(),
         outputs: program.outputs.clone(),
+        target: Target::Portable,
         arena_len: arena,
         state_len: state,
         data: program.data.clone(),
