@@ -48,6 +48,7 @@ fn model(
         nodes: vec![NodeSpec { op, inputs: vec![0], outputs: vec![1], scratch: Scratch::default() }],
         inputs: vec![0],
         outputs: vec![1],
+        target: dunlin::Target::Portable,
         arena_len: at + output.1.elements() as u32,
         state_len: 0,
         data: DataSection::new(),
