@@ -16,6 +16,8 @@ pub struct Board {
     pub name: &'static str,
     /// The core, as a person calls it.
     pub core: &'static str,
+    /// The instruction set whose kernels the image is built with, as the runtime names it.
+    pub isa: &'static str,
     /// The Rust target triple of the image.
     pub target: &'static str,
     /// Address at which the loader places the job file; 16-byte aligned.
@@ -48,6 +50,7 @@ impl Board {
 pub const MPS2_AN386: Board = Board {
     name: "mps2-an386",
     core: "Cortex-M4F",
+    isa: "dsp",
     target: "thumbv7em-none-eabihf",
     job_address: 0x2100_0000,
     job_bytes: 16 << 20,
@@ -62,6 +65,7 @@ pub const MPS2_AN386: Board = Board {
 pub const MPS2_AN500: Board = Board {
     name: "mps2-an500",
     core: "Cortex-M7",
+    isa: "dsp",
     target: "thumbv7em-none-eabihf",
     job_address: 0x6000_0000,
     job_bytes: 16 << 20,
@@ -76,6 +80,7 @@ pub const MPS2_AN500: Board = Board {
 pub const MPS2_AN505: Board = Board {
     name: "mps2-an505",
     core: "Cortex-M33",
+    isa: "dsp",
     target: "thumbv8m.main-none-eabihf",
     job_address: 0x8000_0000,
     job_bytes: 16 << 20,
@@ -90,6 +95,7 @@ pub const MPS2_AN505: Board = Board {
 pub const MPS3_AN547: Board = Board {
     name: "mps3-an547",
     core: "Cortex-M55",
+    isa: "mve",
     target: "thumbv8m.main-none-eabihf",
     job_address: 0x6000_0000,
     job_bytes: 64 << 20,
@@ -104,6 +110,7 @@ pub const MPS3_AN547: Board = Board {
 pub const MICROBIT: Board = Board {
     name: "microbit",
     core: "Cortex-M0",
+    isa: "scalar",
     target: "thumbv6m-none-eabi",
     job_address: 0x0002_8000,
     job_bytes: 96 << 10,

@@ -1,7 +1,7 @@
 //! Runs a file on the host, between guards.
 
 use crate::cases::{Case, Run};
-use dunlin::{AlignedVec, Model, Session, SessionError, Storage};
+use dunlin::{AlignedVec, Model, Session, SessionError, Storage, Target};
 
 /// Bytes before and after each memory that a run must not touch.
 const GUARD: usize = 64;
@@ -44,7 +44,12 @@ impl Guarded {
 /// # Errors
 /// A message that begins with the name of the case.
 pub fn outputs(case: &Case) -> Result<Vec<Vec<Vec<u8>>>, String> {
-    let file = AlignedVec::from_slice(&case.model);
+    outputs_of(case, &case.model)
+}
+
+/// As [`outputs`], of a file that is the program of the case.
+fn outputs_of(case: &Case, model: &[u8]) -> Result<Vec<Vec<Vec<u8>>>, String> {
+    let file = AlignedVec::from_slice(model);
     let mut tables = Tables::new();
     let model = Model::parse(file.as_slice(), &mut tables).map_err(|e| format!("{}: {e}", case.name))?;
     let (mut arena, mut state) = (Guarded::new(model.arena_bytes()), Guarded::new(model.state_bytes()));
@@ -78,15 +83,24 @@ pub fn expected(case: &Case) -> Vec<Vec<Vec<u8>>> {
     case.runs.iter().map(|run| run.outputs.clone()).collect()
 }
 
-/// Whether `found` is what the case expects; real outputs that are not numbers are equal by their bits.
+/// Whether the case's file, and those packed for other cores, give what the case expects; real outputs that are not
+/// numbers are equal by their bits.
 pub fn check(case: &Case) -> Result<(), String> {
-    let (found, expected) = (outputs(case)?, expected(case));
-    if found == expected {
-        return Ok(());
-    }
-    let run = found.iter().zip(&expected).position(|(f, e)| f != e).unwrap_or(0);
-    Err(format!(
-        "{} differs in run {run}:\n found    {:?}\n expected {:?}\n inputs   {:?}\n features {:?}",
-        case.name, found[run], expected[run], case.runs[run].inputs, case.features
-    ))
+    let files = case.packed.iter().map(|(target, file)| (*target, file));
+    std::iter::once((Target::Portable, &case.model)).chain(files).try_for_each(|(target, file)| {
+        let (found, expected) = (outputs_of(case, file)?, expected(case));
+        if found == expected {
+            return Ok(());
+        }
+        let run = found.iter().zip(&expected).position(|(f, e)| f != e).unwrap_or(0);
+        Err(format!(
+            "{} ({}) differs in run {run}:\n found    {:?}\n expected {:?}\n inputs   {:?}\n features {:?}",
+            case.name,
+            target.name(),
+            found[run],
+            expected[run],
+            case.runs[run].inputs,
+            case.features
+        ))
+    })
 }

@@ -3,7 +3,7 @@
 //! What a board has no room for is counted and printed. Where nothing can be emulated these tests say so and count
 //! as left out; with `CI=true`, `DUNLIN_REQUIRE_BOARDS=1` or images named by `DUNLIN_FIRMWARE` that is a failure.
 
-use dunlin::{AlignedVec, Model, Session, Storage};
+use dunlin::{AlignedVec, Model, Session, Storage, Target};
 use dunlin_emulator::board::{BOARDS, Board, MICROBIT};
 use dunlin_emulator::{
     EmulateError, Job, JobOutcome, Options, Report, Run, Stage, emulation_is_off, leave_out, run,
@@ -17,8 +17,6 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Instruction set whose kernels each image is built with.
-const ISA: &str = "scalar";
 /// Least share of the cases, in percent, that a board of 16 kB of RAM and 96 kB for jobs can run.
 const LEAST_ON_MICROBIT: usize = 90;
 /// Limit of one start of QEMU. A model of some hundred million multiply-accumulates takes a minute or two.
@@ -45,8 +43,22 @@ fn boards() -> &'static [Board] {
 }
 
 fn case_job(case: &cases::Case) -> Expected {
+    job_of(case, case.name.clone(), case.model.clone())
+}
+
+/// The cases whose constants are packed for the instruction set `isa`.
+fn packed_jobs(isa: &str, all: &[cases::Case]) -> Vec<Expected> {
+    let runs_here = |target: Target| target.isa().is_some_and(|kind| kind.name() == isa);
+    let of_case = |case: &cases::Case| {
+        let (target, file) = case.packed.iter().find(|(target, _)| runs_here(*target))?;
+        Some(job_of(case, format!("{}, {}", case.name, target.name()), file.clone()))
+    };
+    all.iter().filter_map(of_case).collect()
+}
+
+fn job_of(case: &cases::Case, name: String, model: Vec<u8>) -> Expected {
     let runs = case.runs.iter().map(|r| Run { inputs: r.inputs.clone(), counts: r.counts.clone() }).collect();
-    let job = Job { name: case.name.clone(), model: case.model.clone(), runs };
+    let job = Job { name, model, runs };
     Expected { job, outputs: host::expected(case) }
 }
 
@@ -87,7 +99,7 @@ fn compare(board: &Board, report: &Report, expected: &[Expected]) -> (usize, Vec
         assert_eq!(outcome.name, job.name);
         match &outcome.outcome {
             JobOutcome::Ran(result) => {
-                assert_eq!(result.isa, ISA, "{name}");
+                assert_eq!(result.isa, board.isa, "{name}");
                 assert_eq!(result.runs.len(), outputs.len(), "{name}: runs");
                 for (run, (found, expected)) in result.runs.iter().zip(outputs).enumerate() {
                     assert_eq!(&found.outputs, expected, "{name}, run {run}");
@@ -131,10 +143,11 @@ fn emulate(board: &Board, expected: &[Expected]) -> Option<(usize, Vec<String>)>
     });
     let stack = runs.map(|run| run.stack_bytes).max().unwrap_or(0);
     say(&format!(
-        "{} ({}): {ran} of {} ran on {ISA} in {:.1} s, stack of a run {stack} B, peak {} B, {} do not fit",
+        "{} ({}): {ran} of {} ran on {} in {:.1} s, stack of a run {stack} B, peak {} B, {} do not fit",
         board.name,
         board.core,
         expected.len(),
+        board.isa,
         report.seconds,
         report.peak_stack_bytes,
         unfit.len()
@@ -146,7 +159,8 @@ fn emulate(board: &Board, expected: &[Expected]) -> Option<(usize, Vec<String>)>
 
 #[test]
 fn every_case_runs_alike_on_every_board() {
-    let mut expected: Vec<Expected> = seeded().iter().map(case_job).collect();
+    let cases = seeded();
+    let mut expected: Vec<Expected> = cases.iter().map(case_job).collect();
     expected.push(golden_job());
     expected.extend(operator_jobs());
     for board in boards() {
@@ -159,7 +173,36 @@ fn every_case_runs_alike_on_every_board() {
             );
         } else {
             assert!(unfit.is_empty(), "{}: every case fits a board with megabytes: {unfit:?}", board.name);
+            let packed = packed_jobs(board.isa, &cases);
+            assert!(
+                packed.len() >= 50,
+                "{}: {} cases are packed for {}",
+                board.name,
+                packed.len(),
+                board.isa
+            );
+            let (_, unfit) = emulate(board, &packed).expect("it ran a moment ago");
+            assert!(unfit.is_empty(), "{}: {unfit:?}", board.name);
         }
+    }
+}
+
+#[test]
+fn a_file_for_another_core_is_refused_by_name() {
+    let cases = seeded();
+    for (board, other) in boards().iter().flat_map(|b| ["dsp", "mve"].map(|isa| (b, isa))) {
+        if board.isa == other {
+            continue;
+        }
+        let job = packed_jobs(other, &cases).remove(0).job;
+        let report = match run(board, &[job], &Options::default()) {
+            Ok(report) => report,
+            Err(error) => return leave_out(board.name, &error.to_string()),
+        };
+        let JobOutcome::Failed(failure) = &report.jobs[0].outcome else {
+            panic!("{} ran a file for {other}", board.name)
+        };
+        assert!(failure.stage == Stage::Parse && failure.text.contains("Target"), "{}", failure.text);
     }
 }
 

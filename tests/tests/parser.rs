@@ -81,6 +81,9 @@ fn a_changed_byte_is_refused_by_the_header_or_the_checksum() {
                 let right = match at {
                     0..=3 => matches!(error, ParseError::Magic { .. }),
                     4..=5 => matches!(error, ParseError::Version { supported: 1, .. }),
+                    6 if dunlin::Target::from_number(value).is_some() => {
+                        matches!(error, ParseError::Checksum { .. })
+                    }
                     6 => error == ParseError::Target { found: value },
                     7 | 57..=63 => error == ParseError::Header { offset: at as u32, found: u32::from(value) },
                     8..=11 => matches!(

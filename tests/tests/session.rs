@@ -156,6 +156,7 @@ fn accumulator() -> ProgramSpec {
         }],
         inputs: vec![1],
         outputs: vec![0],
+        target: dunlin::Target::Portable,
         arena_len: 4,
         state_len: 4,
         data: dunlin::format::DataSection::new(),

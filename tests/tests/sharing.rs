@@ -112,6 +112,7 @@ fn program(draw: &mut Draw<'_>) -> ProgramSpec {
         nodes,
         inputs,
         outputs,
+        target: dunlin::Target::Portable,
         arena_len: 64,
         state_len: 16,
         data,

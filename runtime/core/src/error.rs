@@ -279,9 +279,16 @@ impl fmt::Display for ParseError {
                 f,
                 "format version {found}, this runtime reads up to {supported}; update dunlin or export again"
             ),
-            Self::Target { found } => {
-                write!(f, "packed for target {found}, not for this core; export a portable file")
-            }
+            Self::Target { found } => match crate::format::Target::from_number(found) {
+                Some(target) => write!(
+                    f,
+                    "packed for {}, which this build does not run; export for this core, or a portable file",
+                    target.name()
+                ),
+                None => {
+                    write!(f, "packed for target {found}, which is unknown; update dunlin or export again")
+                }
+            },
             Self::Checksum { computed, expected } => write!(
                 f,
                 "checksum is {computed:#010x}, the header says {expected:#010x}; the file is damaged"

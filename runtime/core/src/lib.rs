@@ -1,9 +1,9 @@
 //! The integer runtime of Dunlin: `.dun` format, parser, executor and kernels.
 //!
-//! `no_std`, no allocator, no `unsafe`. [`Model::parse`] proves a file once; after it [`Session::run`] cannot
+//! `no_std`, no allocator, `unsafe` only in the kernels of an instruction set. [`Model::parse`] proves a file once; after it [`Session::run`] cannot
 //! fail, panic, allocate or touch memory outside of the arena. Every instruction set gives the same bits.
 #![no_std]
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 #![deny(missing_docs)]
 
 #[cfg(feature = "alloc")]
@@ -28,7 +28,7 @@ pub mod shape;
 pub use arena::AlignedVec;
 pub use arena::{AlignedBytes, Arena};
 pub use error::{NodeFault, ParseError, Part, SessionError, TensorFault};
-pub use isa::IsaKind;
+pub use isa::{IsaKind, Target};
 pub use model::{MAX_DIMS, MAX_INTERFACE, Model, Storage, Tables};
 pub use observe::Observer;
 pub use session::{Element, Session};
@@ -44,5 +44,6 @@ pub fn scratch_bytes(
     outputs: &[u16],
     isa: IsaKind,
 ) -> u64 {
-    op.scratch(&ops::Operands { tensors, inputs, outputs, data: &[] }, isa)
+    let target = Target::Portable;
+    op.scratch(&ops::Operands { tensors, inputs, outputs, data: &[], target }, isa)
 }

@@ -5,8 +5,8 @@
 
 use crate::error::{NodeFault, ParseError, Part, TensorFault};
 use crate::format::{ALIGN, Decoder, Header, Ids, Metadata, Node, Place, Scratch, Tensor};
-use crate::isa::IsaKind;
-use crate::ops::Operands;
+use crate::isa::{IsaKind, Target};
+use crate::ops::{Dispatch, Operands};
 use heapless::Vec;
 
 /// Largest number of inputs and of outputs of a network.
@@ -88,6 +88,8 @@ pub struct Tables<'m> {
     pub state_len: u32,
     pub data: &'m [u8],
     pub metadata: &'m [u8],
+    pub target: Target,
+    pub dispatch: Dispatch,
 }
 
 impl<'m> Model<'m> {
@@ -133,6 +135,8 @@ impl<'m> Model<'m> {
             state_len: header.state_len,
             data: part(header.data),
             metadata,
+            target: header.target,
+            dispatch: Dispatch::ALL,
         };
         prove(&tables, &mut storage.lives)?;
         Ok(Self { tables })
@@ -158,6 +162,11 @@ impl<'m> Model<'m> {
     /// Bytes of state memory (persistent tensors) that a session needs.
     pub const fn state_bytes(&self) -> usize {
         self.tables.state_len as usize
+    }
+
+    /// The core that the constants are packed for.
+    pub const fn target(&self) -> Target {
+        self.tables.target
     }
 
     /// The nodes, in the order in which they run.
@@ -311,6 +320,7 @@ fn operands<'a>(t: &Tables<'a>, node: &Node) -> Operands<'a> {
         inputs: slice_of(t.ids, node.inputs),
         outputs: slice_of(t.ids, node.outputs),
         data: t.data,
+        target: t.target,
     }
 }
 
@@ -413,19 +423,20 @@ fn takes_place(t: &Tables<'_>, new: usize, old: usize, lives: &[Life]) -> bool {
     let node = &t.nodes[usize::from(time) - 1];
     let cx = operands(t, node);
     let (a, b) = (&t.tensors[new], &t.tensors[old]);
-    node.op.in_place()
+    node.op.replaces(b, a)
         && cx.outputs.first() == Some(&(new as u16))
         && cx.inputs.first() == Some(&(old as u16))
         && !cx.inputs[1..].contains(&(old as u16))
         && a.place == b.place
-        && a.bytes() == b.bytes()
 }
 
 /// A node that reads and writes one persistent tensor must be able to work in place.
 fn in_place_is_sound(t: &Tables<'_>, node: &Node) -> Result<(), ParseError> {
     let cx = operands(t, node);
     let (Some(input), Some(output)) = (cx.inputs.first(), cx.outputs.first()) else { return Ok(()) };
-    if input == output && (!node.op.in_place() || cx.inputs[1..].contains(input)) {
+    let tensor = |id: &u16| &t.tensors[usize::from(*id)];
+    let sound = node.op.replaces(tensor(input), tensor(output)) && !cx.inputs[1..].contains(input);
+    if input == output && !sound {
         return Err(ParseError::Overlap { first: *input, second: *output });
     }
     Ok(())
@@ -433,7 +444,9 @@ fn in_place_is_sound(t: &Tables<'_>, node: &Node) -> Result<(), ParseError> {
 
 fn check_scratch(t: &Tables<'_>, node: &Node, time: u16, lives: &[Life]) -> Result<(), NodeFault> {
     let Scratch { offset, len } = node.scratch;
-    let needed = node.op.scratch(&operands(t, node), IsaKind::native());
+    // Kernels do with what plain Rust needs where the file was not packed for them.
+    let isa = if t.target == Target::Portable { Some(IsaKind::Scalar) } else { t.target.isa() };
+    let needed = node.op.scratch(&operands(t, node), isa.unwrap_or(IsaKind::Scalar));
     let fault = NodeFault::Scratch { found: len, needed: u32::try_from(needed).unwrap_or(u32::MAX) };
     let end = offset.checked_add(len);
     if u64::from(len) < needed

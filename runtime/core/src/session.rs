@@ -96,7 +96,14 @@ impl<'a, 'm> Session<'a, 'm> {
         }
         let mut counts = [0; MAX_DIMS];
         counts.iter_mut().zip(model.dims()).for_each(|(count, &bound)| *count = bound);
-        Ok(Self { model, arena, state, counts, isa: IsaKind::native(), next: 0 })
+        Ok(Self {
+            model,
+            arena,
+            state,
+            counts,
+            isa: model.target().isa().unwrap_or(IsaKind::Scalar),
+            next: 0,
+        })
     }
 
     /// The model.
@@ -241,11 +248,15 @@ impl<'a, 'm> Session<'a, 'm> {
             inputs: self.model.ids(node.inputs),
             outputs: self.model.ids(node.outputs),
             data: tables.data,
+            target: tables.target,
         };
         let isa = self.isa;
         let counts = self.counts;
+        let current = self.next;
         let memory = self.memory();
-        node.op.run(isa, &mut Io { operands, scratch: node.scratch, memory, counts: &counts });
+        let io = &mut Io { operands, scratch: node.scratch, memory, counts: &counts };
+        let done = tables.dispatch.run(current, isa, &node.op, io);
+        debug_assert!(done.is_some(), "the parser let {} through", node.op.name());
         observer.after(self.next);
         self.next += 1;
         if self.next == nodes.len() {

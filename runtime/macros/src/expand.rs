@@ -42,6 +42,11 @@ pub(crate) fn from_bytes(path: &Path, bytes: &[u8]) -> Result<String, String> {
         data.len(),
         byte_string(data)
     );
+    // One kernel a node: operators that no node has are not linked.
+    let kernels: Vec<String> =
+        t.nodes.iter().map(|node| format!("ops::{}::KERNEL", node.op.name())).collect();
+    write!(code, "static KERNELS: [ops::Kernel; {}] = [{}];", kernels.len(), kernels.join(", "))
+        .map_err(|error| error.to_string())?;
     table(&mut code, "NODES", "::dunlin::format::Node", t.nodes)?;
     table(&mut code, "TENSORS", "::dunlin::format::Tensor", t.tensors)?;
     table(&mut code, "IDS", "u16", t.ids)?;
@@ -61,10 +66,13 @@ pub(crate) fn from_bytes(path: &Path, bytes: &[u8]) -> Result<String, String> {
             state_len: {},
             data: DATA.as_slice(),
             metadata: {},
+            target: ::dunlin::Target::{:?},
+            dispatch: ops::Dispatch::of(&KERNELS),
         }}) }}",
         t.arena_len,
         t.state_len,
-        byte_string(t.metadata)
+        byte_string(t.metadata),
+        t.target
     );
     closing.map_err(|error| error.to_string())?;
     Ok(code)

@@ -3,13 +3,13 @@
 use super::{Case, Feature, Kind, Run};
 use crate::draw::{Draw, splitmix};
 use crate::oracle::{Factor, Grid};
-use dunlin::IsaKind;
 use dunlin::format::{
-    DType, DataSection, NodeSpec, OwnedMetadata, Place, ProgramSpec, Scratch, Tensor, encode,
+    DType, DataSection, NodeSpec, OwnedMetadata, Place, ProgramSpec, Scratch, Tensor, encode, pack,
 };
 use dunlin::ops::Op;
 use dunlin::quant::{Clamp, Clamp16, QParams, Requant};
 use dunlin::shape::Shape;
+use dunlin::{IsaKind, Target};
 
 /// Where an operand lives.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -171,8 +171,23 @@ impl Draft {
     pub fn finish(mut self, kind: Kind, draw: &mut Draw<'_>) -> Case {
         assert_eq!(kind, Kind::of(&self.op), "the generator of {kind:?} made another operator");
         let layout = Layout::draw(&mut self, draw);
-        let spec = layout.program(&self);
-        let file = encode(&spec).unwrap_or_else(|e| panic!("{:?} {:?}: {e}", self.op, spec.tensors));
+        let write = |spec: &ProgramSpec| {
+            encode(spec)
+                .unwrap_or_else(|e| panic!("{:?} {:?}: {e}", self.op, spec.tensors))
+                .as_slice()
+                .to_vec()
+        };
+        let isas = if layout.lean { &[IsaKind::Scalar] } else { Target::Portable.planned() };
+        let spec = layout.program(&self, isas);
+        let file = write(&spec);
+        let cores = Target::ALL.into_iter().filter(|&target| target != Target::Portable);
+        let packs =
+            matches!(self.op, Op::Conv2d(_) | Op::Dense(_) | Op::DepthwiseConv2d(_) | Op::Conv2dAdd(_));
+        let packed = cores.filter(|_| packs).map(|target| {
+            let planned = layout.program(&self, target.planned());
+            (target, write(&pack(&planned, target)))
+        });
+        let packed = packed.collect();
         let runs = self.runs(&layout, draw);
         let extreme = |t: &Operand| t.dtype == DType::I8 && matches!(t.quant.zero_point, -128 | 127);
         let operands = || self.inputs.iter().chain(&self.outputs);
@@ -198,7 +213,7 @@ impl Draft {
         features.extend(found.iter().filter(|(_, present)| *present).map(|&(feature, _)| feature));
         features.sort_unstable();
         features.dedup();
-        Case { name: format!("{kind:?}"), kind, model: file.as_slice().to_vec(), runs, features }
+        Case { name: format!("{kind:?}"), kind, model: file, packed, runs, features }
     }
 
     /// Inputs that are states of the operator.
@@ -303,6 +318,8 @@ struct Layout {
     bounded: bool,
     bound: u32,
     odd: bool,
+    /// Working memory is planned for plain Rust only, as in a file that knows nothing of today's instruction sets.
+    lean: bool,
     constants: Vec<Vec<u8>>,
 }
 
@@ -311,10 +328,17 @@ impl Layout {
         let (first, output) = (draft.inputs[0].clone(), draft.outputs[0].clone());
         let same_tensor =
             first.dtype == output.dtype && first.shape == output.shape && first.quant == output.quant;
-        let updates_state = draft.op.in_place() && same_tensor && draw.chance(40);
+        let at = |t: &Operand| Tensor {
+            dtype: t.dtype,
+            shape: t.shape,
+            quant: t.quant,
+            place: Place::Arena(0),
+            rows: None,
+        };
+        let replaces = draft.op.replaces(&at(&first), &at(&output));
+        let updates_state = replaces && same_tensor && draw.chance(40);
         let repeat = draft.may_repeat && !updates_state && draw.chance(60);
-        let same_bytes = first.bytes(first.shape.w) == output.bytes(output.shape.w);
-        let in_place = draft.op.in_place() && !updates_state && !repeat && same_bytes && draw.chance(60);
+        let in_place = replaces && !updates_state && !repeat && draw.chance(60);
         let bounded = draft.by_rows && first.shape.n == 1 && first.shape.h == 1 && draw.chance(60);
         if updates_state {
             draft.inputs[0].home = Home::State;
@@ -340,6 +364,7 @@ impl Layout {
             bounded,
             bound: first.shape.w,
             odd: draw.chance(30),
+            lean: draw.chance(25),
             constants,
         }
     }
@@ -350,13 +375,15 @@ impl Layout {
         self.bounded && operand.shape.w == self.bound && !fixed
     }
 
-    fn program(&self, draft: &Draft) -> ProgramSpec {
+    /// The program, with working memory for the instruction sets `isas`.
+    fn program(&self, draft: &Draft, isas: &[IsaKind]) -> ProgramSpec {
         let mut spec = ProgramSpec {
             dims: if self.bounded { vec![self.bound] } else { Vec::new() },
             tensors: Vec::new(),
             nodes: Vec::new(),
             inputs: Vec::new(),
             outputs: Vec::new(),
+            target: Target::Portable,
             arena_len: 0,
             state_len: 0,
             data: draft.data.clone(),
@@ -388,7 +415,8 @@ impl Layout {
             outputs.push(id);
         }
         spec.outputs.extend(draft.kept().map(|i| inputs[i]));
-        let needed = dunlin::scratch_bytes(&draft.op, &spec.tensors, &inputs, &outputs, IsaKind::native());
+        let bytes = |&isa| dunlin::scratch_bytes(&draft.op, &spec.tensors, &inputs, &outputs, isa);
+        let needed = isas.iter().map(bytes).max().unwrap_or(0);
         let offset = spec.arena_len.next_multiple_of(16);
         let scratch = match u32::try_from(needed).expect("scratch of a small case") {
             0 => Scratch::default(),

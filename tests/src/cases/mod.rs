@@ -10,6 +10,7 @@ mod binary;
 mod concat;
 mod conv;
 mod conv16x8;
+mod conv_add;
 mod convert;
 mod dense;
 mod depthwise;
@@ -37,6 +38,7 @@ mod unpool;
 pub use draft::{Draft, Fill, Home, Operand, Oracle, clamp, clamp16, quant, requant, requant_to};
 
 use crate::draw::Draw;
+use dunlin::Target;
 use dunlin::ops::Op;
 
 /// A one-operator model with runs and their results.
@@ -48,6 +50,8 @@ pub struct Case {
     pub kind: Kind,
     /// The `.dun` file.
     pub model: Vec<u8>,
+    /// The same program packed for other cores, where they pack the operator's constants.
+    pub packed: Vec<(Target, Vec<u8>)>,
     /// Runs in one session, in this order: a persistent tensor is carried from each to the next.
     pub runs: Vec<Run>,
     /// What the case exercises.
@@ -244,6 +248,7 @@ generators! {
     Rsqrt16 => unary16::rsqrt,
     ResizeBilinearF32 => resize::bilinear_f32,
     ResizeBilinear16 => resize::bilinear16,
+    Conv2dAdd => conv_add::draft,
 }
 
 impl Kind {

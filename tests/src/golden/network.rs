@@ -25,6 +25,7 @@ impl Network {
             nodes: Vec::new(),
             inputs: Vec::new(),
             outputs: Vec::new(),
+            target: dunlin::Target::Portable,
             arena_len: 0,
             state_len: 0,
             data: DataSection::new(),
@@ -64,8 +65,7 @@ impl Network {
     }
 
     pub(super) fn node(&mut self, op: Op, inputs: &[u16], outputs: &[u16]) {
-        let needed =
-            dunlin::scratch_bytes(&op, &self.spec.tensors, inputs, outputs, IsaKind::native()) as u32;
+        let needed = dunlin::scratch_bytes(&op, &self.spec.tensors, inputs, outputs, IsaKind::Scalar) as u32;
         let scratch = match needed {
             0 => Scratch::default(),
             len => Scratch { offset: self.spec.arena_len.next_multiple_of(16), len },

@@ -25,7 +25,7 @@ fn scratch_memory() {
     let filter = filter(&mut data, 9, 1);
     let op = Op::Conv2d(Conv2d { window: Window::square(3, 1), filter, labels: None });
     let mut spec = single(op, &[tensor(shape, 0)], tensor(Shape::image(2, 2, 1), 0), data);
-    let needed = dunlin::scratch_bytes(&op, &spec.tensors, &[0], &[1], dunlin::IsaKind::native()) as u32;
+    let needed = dunlin::scratch_bytes(&op, &spec.tensors, &[0], &[1], dunlin::IsaKind::Scalar) as u32;
     spec.arena_len = 128 + needed;
     let mut with = |offset, len| {
         spec.nodes[0].scratch = Scratch { offset, len };

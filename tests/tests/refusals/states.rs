@@ -189,7 +189,7 @@ fn matrices_fit_each_other() {
             end = (end + tensor.bytes()).next_multiple_of(16);
         }
         spec.state_len = end;
-        let needed = dunlin::scratch_bytes(&op, &spec.tensors, &[0, 1], &[2], dunlin::IsaKind::native());
+        let needed = dunlin::scratch_bytes(&op, &spec.tensors, &[0, 1], &[2], dunlin::IsaKind::Scalar);
         spec.nodes[0].scratch = dunlin::format::Scratch { offset: 0, len: needed as u32 };
         spec.arena_len = needed as u32;
         match encode(&spec) {

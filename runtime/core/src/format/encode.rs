@@ -2,11 +2,10 @@
 //! would refuse cannot leave the host.
 
 use super::checksum;
-use super::{
-    ALIGN, Blob, HEADER_LEN, Header, Ids, Metadata, Node, Scaling, Scratch, TARGET_PORTABLE, Tensor,
-};
+use super::{ALIGN, Blob, HEADER_LEN, Header, Ids, Metadata, Node, Place, Scaling, Scratch, Tensor};
 use crate::arena::AlignedVec;
 use crate::error::ParseError;
+use crate::isa::Target;
 use crate::model::{Model, Storage};
 use crate::ops::Op;
 use alloc::string::{String, ToString};
@@ -28,6 +27,15 @@ impl DataSection {
         Self::default()
     }
 
+    /// The section of a file whose constants begin at `starts`. Each reaches to the next: what pads it counts as its own.
+    fn from_parts(bytes: &[u8], mut starts: Vec<u32>) -> Self {
+        starts.sort_unstable();
+        starts.dedup();
+        let ends = starts.iter().skip(1).copied().chain([bytes.len() as u32]);
+        let blobs = starts.iter().zip(ends).map(|(&at, end)| (at, end.saturating_sub(at) as usize)).collect();
+        Self { bytes: bytes.to_vec(), blobs }
+    }
+
     /// Adds a constant of any plain type, or finds an equal one.
     pub fn push<T: bytemuck::NoUninit>(&mut self, values: &[T]) -> Blob {
         let new: &[u8] = bytemuck::cast_slice(values);
@@ -40,6 +48,21 @@ impl DataSection {
         self.bytes.extend_from_slice(new);
         self.blobs.push((at, new.len()));
         Blob(at)
+    }
+
+    /// The bytes of a constant that [`DataSection::push`] gave.
+    ///
+    /// # Panics
+    /// The place is that of no constant.
+    pub fn get(&self, blob: Blob) -> &[u8] {
+        let known = self.blobs.iter().find(|&&(at, _)| at == blob.0);
+        let &(at, len) = known.expect("the place of a constant");
+        &self.bytes[at as usize..][..len]
+    }
+
+    /// All bytes.
+    pub fn as_slice(&self) -> &[u8] {
+        &self.bytes
     }
 
     /// Bytes written so far.
@@ -119,6 +142,8 @@ pub struct ProgramSpec {
     pub inputs: Vec<u16>,
     /// Output tensors of the network.
     pub outputs: Vec<u16>,
+    /// Core that the constants are packed for.
+    pub target: Target,
     /// Bytes of arena.
     pub arena_len: u32,
     /// Bytes of persistent tensors.
@@ -127,6 +152,39 @@ pub struct ProgramSpec {
     pub data: DataSection,
     /// What a person wants to know.
     pub metadata: OwnedMetadata,
+}
+
+impl ProgramSpec {
+    /// The program of a decoded model, places and working memory as they are.
+    pub fn from_model(model: &Model<'_>) -> Self {
+        let t = model.tables();
+        let list = |ids| model.ids(ids).to_vec();
+        let nodes = t.nodes.iter().map(|n| NodeSpec {
+            op: n.op,
+            inputs: list(n.inputs),
+            outputs: list(n.outputs),
+            scratch: n.scratch,
+        });
+        let mut nodes: Vec<NodeSpec> = nodes.collect();
+        let constants = t.tensors.iter().filter_map(|tensor| match tensor.place {
+            Place::Data(at) => Some(at),
+            Place::Arena(_) | Place::State(_) => None,
+        });
+        let mut starts: Vec<u32> = constants.collect();
+        starts.extend(nodes.iter_mut().flat_map(|n| n.op.blobs()).map(|blob| blob.0));
+        Self {
+            dims: t.dims.to_vec(),
+            tensors: t.tensors.to_vec(),
+            nodes,
+            inputs: t.inputs.to_vec(),
+            outputs: t.outputs.to_vec(),
+            target: t.target,
+            arena_len: t.arena_len,
+            state_len: t.state_len,
+            data: DataSection::from_parts(t.data, starts),
+            metadata: model.metadata().map(OwnedMetadata::from).unwrap_or_default(),
+        }
+    }
 }
 
 /// Why a program could not be written.
@@ -224,7 +282,7 @@ fn assemble(spec: &ProgramSpec) -> Result<AlignedVec, EncodeError> {
     let count = |what, n: usize| narrow::<u16>(what, n, usize::from(u16::MAX));
     let few = |what, n: usize, limit| narrow::<u8>(what, n, limit);
     let header = Header {
-        target: TARGET_PORTABLE,
+        target: spec.target,
         file_len: word(total)?,
         crc: 0,
         program: (HEADER_LEN as u32, word(program.len())?),

@@ -1,6 +1,7 @@
 //! The fixed header: 64 bytes, little endian.
 
 use crate::error::ParseError;
+use crate::isa::Target;
 
 /// First four bytes of every file.
 pub const MAGIC: [u8; 4] = *b"DUNL";
@@ -10,17 +11,17 @@ pub const VERSION: u16 = 1;
 pub const HEADER_LEN: usize = 64;
 /// Alignment of the file in memory, of the data section in the file and of every constant in it.
 pub const ALIGN: usize = 16;
-/// Target number of a file that runs on every core.
-pub const TARGET_PORTABLE: u8 = 0;
 
 /// First byte that the checksum covers; the ones before identify the file and hold the checksum.
 const CHECKED_FROM: usize = 16;
+/// Offset of the target.
+const TARGET_AT: usize = 6;
 
 /// The header, decoded. `docs/format.md` gives the reason for each field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
-    /// Core that constants are packed for; [`TARGET_PORTABLE`] runs everywhere.
-    pub target: u8,
+    /// Core that constants are packed for.
+    pub target: Target,
     /// Bytes of the whole file.
     pub file_len: u32,
     /// CRC-32 (ISO-HDLC) of all bytes from 16 on.
@@ -49,10 +50,14 @@ pub struct Header {
     pub outputs: u8,
 }
 
-/// CRC-32 of a file with this header length and contents.
+/// Makes the checksum depend on the target, whose byte it does not cover; a portable file's is a plain CRC.
+const TARGET_FACTOR: u32 = 0x9e37_79b9;
+
+/// CRC-32 of a file with this header length and contents, exclusive-or the number of its target times a constant.
 pub fn checksum(file: &[u8]) -> u32 {
     const CRC: crc::Crc<u32, crc::Table<1>> = crc::Crc::<u32, crc::Table<1>>::new(&crc::CRC_32_ISO_HDLC);
-    CRC.checksum(file.get(CHECKED_FROM..).unwrap_or(&[]))
+    let target = u32::from(file.get(TARGET_AT).copied().unwrap_or(0));
+    CRC.checksum(file.get(CHECKED_FROM..).unwrap_or(&[])) ^ target.wrapping_mul(TARGET_FACTOR)
 }
 
 impl Header {
@@ -74,11 +79,10 @@ impl Header {
         if u16_at(4) == 0 || u16_at(4) > VERSION {
             return Err(ParseError::Version { found: u16_at(4), supported: VERSION });
         }
-        if bytes[6] != TARGET_PORTABLE {
-            return Err(ParseError::Target { found: bytes[6] });
-        }
+        let target = Target::from_number(bytes[TARGET_AT]).filter(|target| target.isa().is_some());
+        let target = target.ok_or(ParseError::Target { found: bytes[TARGET_AT] })?;
         let header = Self {
-            target: bytes[6],
+            target,
             file_len: u32_at(8),
             crc: u32_at(12),
             program: (u32_at(16), u32_at(20)),
@@ -132,7 +136,7 @@ impl Header {
         let mut bytes = [0; HEADER_LEN];
         bytes[..4].copy_from_slice(&MAGIC);
         bytes[4..6].copy_from_slice(&VERSION.to_le_bytes());
-        bytes[6] = self.target;
+        bytes[TARGET_AT] = self.target.number();
         let words = [
             self.file_len,
             self.crc,

@@ -3,10 +3,15 @@
 #[cfg(feature = "encode")]
 mod encode;
 mod header;
+#[cfg(feature = "encode")]
+mod pack;
 mod program;
 
+pub use crate::isa::Target;
 #[cfg(feature = "encode")]
 pub use encode::{DataSection, EncodeError, NodeSpec, OwnedMetadata, ProgramSpec, encode, reseal};
-pub use header::{ALIGN, HEADER_LEN, Header, MAGIC, TARGET_PORTABLE, VERSION, checksum};
+pub use header::{ALIGN, HEADER_LEN, Header, MAGIC, VERSION, checksum};
+#[cfg(feature = "encode")]
+pub use pack::pack;
 pub(crate) use program::{Aligned, Decoder};
 pub use program::{Blob, DType, Ids, Metadata, Node, Place, Scaling, Scratch, Tensor};

@@ -3,11 +3,30 @@
 //! A kernel here is a **whole inner loop over slices** and knows no operator: a Helium register cannot
 //! cross two `asm!` blocks, so nothing smaller can be a seam. Every method states lengths; callers keep
 //! them and kernels may rely on them only through slices. [`scalar`] is the definition of each result.
+//!
+//! Weights come in two forms. *Portable* ones are row-major and every instruction set takes them. *Packed* ones are
+//! ordered on the host for one [`Target`], together with the constants of each channel; which layers are packed, and
+//! how long the parts are, follows from the layer alone ([`Layer`]).
 
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(any(feature = "isa-dsp", feature = "encode"))]
+mod dsp;
+mod generic;
+pub(crate) mod layer;
+#[cfg(any(feature = "isa-mve", feature = "encode"))]
+mod mve;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 pub(crate) mod scalar;
 mod wide;
+pub(crate) mod window;
 
+#[cfg(feature = "encode")]
+pub(crate) use layer::Packed;
+pub(crate) use layer::{Layer, PackedLen};
 pub(crate) use wide::{Biases, RectifyParams, SigmoidParams, SoftmaxParams, WideReduction};
+pub(crate) use window::{Geometry, Taps};
 
 use crate::fixed16::{SIGMOID_ENTRIES, TABLE_ENTRIES};
 use crate::quant::{Clamp, Requant};
@@ -19,26 +38,244 @@ use crate::quant::{Clamp, Requant};
 pub enum IsaKind {
     /// Plain Rust, on every core.
     Scalar,
+    /// DSP extension of Armv7E-M and Armv8-M: Cortex-M4, M7, M33.
+    Dsp,
+    /// Helium: Cortex-M55, M85.
+    Mve,
+    /// Neon of every 64-bit Arm core: Cortex-A53, A72.
+    Neon,
+    /// Neon with dot products: Cortex-A76.
+    NeonDot,
+    /// Neon with matrix products of int8.
+    NeonI8mm,
+    /// AVX2 of x86-64.
+    Avx2,
 }
 
+/// Core that the constants of a file are packed for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum Target {
+    /// Every core.
+    Portable,
+    /// Cores with the DSP extension.
+    CortexM4,
+    /// Cores with Helium.
+    CortexM55,
+}
+
+impl Target {
+    /// Every target.
+    pub const ALL: [Self; 3] = [Self::Portable, Self::CortexM4, Self::CortexM55];
+
+    /// The number in the header of a file.
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::Portable => 0,
+            Self::CortexM4 => 1,
+            Self::CortexM55 => 2,
+        }
+    }
+
+    /// The target with this number.
+    pub fn from_number(number: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|t| t.number() == number)
+    }
+
+    /// Name as a person types it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Portable => "portable",
+            Self::CortexM4 => "cortex-m4",
+            Self::CortexM55 => "cortex-m55",
+        }
+    }
+
+    /// Instruction sets that a file of this target is planned for: working memory is the most that one of them likes to
+    /// have. Those of larger cores make do with it.
+    #[cfg(feature = "encode")]
+    pub const fn planned(self) -> &'static [IsaKind] {
+        match self {
+            Self::Portable => &[IsaKind::Scalar, IsaKind::Dsp, IsaKind::Mve],
+            Self::CortexM4 => &[IsaKind::Dsp],
+            Self::CortexM55 => &[IsaKind::Mve],
+        }
+    }
+
+    /// The instruction set that runs files of this target in this build, if there is one.
+    ///
+    /// A host that writes files runs those of every target: with the same layouts, in plain Rust.
+    pub fn isa(self) -> Option<IsaKind> {
+        match self {
+            Self::Portable => Some(IsaKind::native()),
+            Self::CortexM4 => cfg!(any(feature = "isa-dsp", feature = "encode")).then_some(IsaKind::Dsp),
+            Self::CortexM55 => cfg!(any(feature = "isa-mve", feature = "encode")).then_some(IsaKind::Mve),
+        }
+    }
+
+    /// Bias and factor of channel `c` of a packed layer.
+    pub(crate) fn channel(self, layer: &Layer, constants: &[i32], c: usize) -> (i32, Requant) {
+        match self {
+            #[cfg(any(feature = "isa-dsp", feature = "encode"))]
+            Self::CortexM4 => dsp::channel(layer, constants, c),
+            #[cfg(any(feature = "isa-mve", feature = "encode"))]
+            Self::CortexM55 => mve::channel(layer, constants, c),
+            // Nothing is packed.
+            _ => {
+                let _ = (layer, constants, c);
+                (0, Requant::ZERO)
+            }
+        }
+    }
+
+    /// The weights and channel constants of `p`, which are portable, packed; `None` where the layer keeps its form.
+    #[cfg(feature = "encode")]
+    pub(crate) fn pack(self, layer: &Layer, p: &Reduction<'_>) -> Option<Packed> {
+        self.packed(layer)?;
+        match self {
+            Self::Portable => None,
+            Self::CortexM4 => Some(dsp::pack(layer, p)),
+            Self::CortexM55 => Some(mve::pack(layer, p)),
+        }
+    }
+
+    /// Lengths of the packed constants of a layer, `None` where the layer keeps its portable form.
+    pub(crate) fn packed(self, layer: &Layer) -> Option<PackedLen> {
+        match self {
+            #[cfg(any(feature = "isa-dsp", feature = "encode"))]
+            Self::CortexM4 => dsp::packed(layer),
+            #[cfg(any(feature = "isa-mve", feature = "encode"))]
+            Self::CortexM55 => mve::packed(layer),
+            _ => {
+                let _ = layer;
+                None
+            }
+        }
+    }
+}
+
+/// Evaluates an expression with `$isa` as the type of the instruction set `$kind`; one that this build does not have
+/// runs as plain Rust, which has the same bits.
+macro_rules! every_isa {
+    ($kind:expr, $isa:ident => $value:expr) => {
+        match $kind {
+            #[cfg(any(feature = "isa-dsp", feature = "encode"))]
+            $crate::isa::IsaKind::Dsp => {
+                type $isa = $crate::isa::Dsp;
+                $value
+            }
+            #[cfg(any(feature = "isa-mve", feature = "encode"))]
+            $crate::isa::IsaKind::Mve => {
+                type $isa = $crate::isa::Mve;
+                $value
+            }
+            #[cfg(target_arch = "aarch64")]
+            $crate::isa::IsaKind::Neon => {
+                type $isa = $crate::isa::Neon;
+                $value
+            }
+            #[cfg(target_arch = "aarch64")]
+            $crate::isa::IsaKind::NeonDot => {
+                type $isa = $crate::isa::NeonDot;
+                $value
+            }
+            #[cfg(target_arch = "aarch64")]
+            $crate::isa::IsaKind::NeonI8mm => {
+                type $isa = $crate::isa::NeonI8mm;
+                $value
+            }
+            #[cfg(target_arch = "x86_64")]
+            $crate::isa::IsaKind::Avx2 => {
+                type $isa = $crate::isa::Avx2;
+                $value
+            }
+            _ => {
+                type $isa = $crate::isa::Scalar;
+                $value
+            }
+        }
+    };
+}
+
+/// As `every_isa`, for kernels: a microcontroller's build has one instruction set and links no other.
+macro_rules! on_isa {
+    ($kind:expr, $isa:ident => $value:expr) => {{
+        #[cfg(any(feature = "std", feature = "encode"))]
+        let done = $crate::isa::every_isa!($kind, $isa => $value);
+        #[cfg(not(any(feature = "std", feature = "encode")))]
+        let done = {
+            type $isa = $crate::isa::Native;
+            let _ = $kind;
+            $value
+        };
+        done
+    }};
+}
+#[cfg_attr(
+    not(any(feature = "std", feature = "encode")),
+    expect(unused_imports, reason = "only kernels of hosts choose")
+)]
+pub(crate) use every_isa;
+pub(crate) use on_isa;
+
+#[cfg(target_arch = "x86_64")]
+pub(crate) use avx2::Avx2;
+#[cfg(any(feature = "isa-dsp", feature = "encode"))]
+pub(crate) use dsp::Dsp;
+#[cfg(any(feature = "isa-mve", feature = "encode"))]
+pub(crate) use mve::Mve;
+#[cfg(target_arch = "aarch64")]
+pub(crate) use neon::{Neon, NeonDot, NeonI8mm};
+pub(crate) use scalar::Scalar;
+
+/// The only instruction set of a microcontroller's build.
+#[cfg(all(feature = "isa-mve", not(any(feature = "std", feature = "encode"))))]
+pub(crate) type Native = Mve;
+/// The only instruction set of a microcontroller's build.
+#[cfg(all(feature = "isa-dsp", not(feature = "isa-mve"), not(any(feature = "std", feature = "encode"))))]
+pub(crate) type Native = Dsp;
+/// The only instruction set of a microcontroller's build.
+#[cfg(not(any(feature = "isa-dsp", feature = "isa-mve", feature = "std", feature = "encode")))]
+pub(crate) type Native = Scalar;
+
 impl IsaKind {
-    /// The instruction set that sessions of this build use on this core.
-    pub const fn native() -> Self {
-        Self::Scalar
+    /// The instruction set that sessions of this build use on this core for portable files.
+    pub fn native() -> Self {
+        #[cfg(target_arch = "aarch64")]
+        return neon::detect();
+        #[cfg(target_arch = "x86_64")]
+        return avx2::detect();
+        #[cfg(not(any(target_arch = "aarch64", target_arch = "x86_64")))]
+        if cfg!(any(feature = "std", feature = "encode")) {
+            Self::Scalar
+        } else if cfg!(feature = "isa-mve") {
+            Self::Mve
+        } else if cfg!(feature = "isa-dsp") {
+            Self::Dsp
+        } else {
+            Self::Scalar
+        }
     }
 
     /// Name as printed in reports.
     pub const fn name(self) -> &'static str {
-        match self {
-            Self::Scalar => <scalar::Scalar as Isa>::NAME,
-        }
+        every_isa!(self, I => <I as Isa>::NAME)
     }
 
-    /// Patches that a convolution gathers before it multiplies, on this instruction set.
-    pub(crate) const fn patches(self) -> usize {
-        match self {
-            Self::Scalar => <scalar::Scalar as Isa>::PATCHES,
-        }
+    /// Bytes of working memory that a convolution likes to have.
+    pub(crate) fn conv_scratch(self, taps: Taps, n: usize) -> usize {
+        every_isa!(self, I => I::conv_scratch(taps, n))
+    }
+
+    /// Bytes of working memory that a product with `rows` rows likes to have.
+    pub(crate) fn rows_scratch(self, taps: Taps, n: usize, rows: usize) -> usize {
+        every_isa!(self, I => I::rows_scratch(taps, n, rows))
+    }
+
+    /// Bytes of working memory that a depthwise convolution likes to have.
+    pub(crate) fn depthwise_scratch(self, g: &Geometry, multiplier: usize) -> usize {
+        every_isa!(self, I => I::depthwise_scratch(g, multiplier))
     }
 }
 
@@ -51,6 +288,9 @@ pub(crate) struct Channels<'a> {
 }
 
 impl Channels<'_> {
+    /// Where constants are packed.
+    pub(crate) const NONE: Self = Channels { bias: &[], multiplier: &[], shift: &[] };
+
     /// Factor of channel `c`.
     #[inline(always)]
     pub(crate) fn requant(&self, c: usize) -> Requant {
@@ -61,10 +301,16 @@ impl Channels<'_> {
 /// Constants of a multiply-accumulate kernel.
 #[derive(Clone, Copy)]
 pub(crate) struct Reduction<'a> {
-    /// Weights, layout as the kernel says.
+    /// Output channels.
+    pub(crate) n: usize,
+    /// Weights: packed for the instruction set where `packed` is there, else as the kernel says.
     pub(crate) weights: &'a [i8],
+    /// Empty where `packed` is there.
     pub(crate) channels: Channels<'a>,
+    /// Constants of the channels as the target has them.
+    pub(crate) packed: Option<&'a [i32]>,
     pub(crate) input_zero: i32,
+    /// 0 where `packed` is there.
     pub(crate) weight_zero: i32,
     pub(crate) output_zero: i32,
     pub(crate) clamp: Clamp,
@@ -74,8 +320,13 @@ impl Reduction<'_> {
     /// The output of channel `c` for its accumulated sum (bias not yet added).
     #[inline(always)]
     pub(crate) fn finish(&self, c: usize, sum: i32) -> i8 {
-        let scaled = self.channels.requant(c).apply(self.channels.bias[c].wrapping_add(sum));
-        self.clamp.apply(scaled.wrapping_add(self.output_zero))
+        self.scale(self.channels.requant(c), self.channels.bias[c].wrapping_add(sum))
+    }
+
+    /// The output for a sum with its bias.
+    #[inline(always)]
+    pub(crate) fn scale(&self, factor: Requant, sum: i32) -> i8 {
+        self.clamp.apply(factor.apply(sum).wrapping_add(self.output_zero))
     }
 }
 
@@ -117,25 +368,65 @@ pub(crate) enum Source<'a, T = i8> {
 
 /// The kernels. Implementations must give the bits of [`scalar::Scalar`].
 ///
-/// Those of 16-bit values have a default in plain Rust, which is their definition: an instruction set
-/// overrides those that it can do faster.
+/// Those with a default are defined by it: an instruction set overrides those that it can do faster.
+///
+/// `scratch` is as long as the function `…_scratch` says for this instruction set *or shorter*, because a portable
+/// file is planned for other instruction sets too and an old one for none: kernels look at its length and do with less. In a
+/// file that is packed for this instruction set it is long enough. It begins at a 16-byte boundary.
 pub(crate) trait Isa {
     /// Name as printed in reports.
     const NAME: &'static str;
     /// Rows that [`Isa::matmul`] likes to get at once.
     const PATCHES: usize;
 
+    /// Bytes that [`Isa::conv`] likes to have; at least one patch.
+    fn conv_scratch(taps: Taps, n: usize) -> usize {
+        let _ = n;
+        taps.total() * Self::PATCHES
+    }
+
+    /// Bytes that [`Isa::matmul`] likes to have for a network whose product has `rows` rows.
+    fn rows_scratch(taps: Taps, n: usize, rows: usize) -> usize {
+        let _ = (taps, n, rows);
+        0
+    }
+
+    /// Bytes that [`Isa::depthwise`] likes to have; at least one patch.
+    fn depthwise_scratch(g: &Geometry, multiplier: usize) -> usize {
+        let _ = multiplier;
+        g.window.taps() * g.input.c as usize
+    }
+
     /// `out[m, n] = finish(n, sum_k (rows[m, k] - input_zero) * (weights[n, k] - weight_zero))`.
     ///
-    /// `rows` is `[m, k]`, weights `[n, k]`, `out` `[m, n]`; `k > 0`, `n` is the number of channels.
-    fn matmul(p: &Reduction<'_>, k: usize, rows: &[i8], out: &mut [i8]);
+    /// `rows` is `[m, k]`, portable weights `[n, k]`, `out` `[m, n]`; `k > 0`. Packed weights are those of
+    /// `Layer::Full` with one run.
+    fn matmul(p: &Reduction<'_>, k: usize, rows: &[i8], out: &mut [i8], scratch: &mut [i8]);
+
+    /// Convolution of one image: the output pixels from `first` on, row by row, as many as `out`, `[m, n]`, holds.
+    ///
+    /// Portable weights are `[n, kernel_h, kernel_w, c]`; packed ones those of `Layer::Full`.
+    fn conv(p: &Reduction<'_>, g: &Geometry, image: &[i8], first: usize, out: &mut [i8], scratch: &mut [i8]) {
+        generic::conv::<Self>(p, g, image, first, out, scratch);
+    }
 
     /// `sum_k (x[k] - input_zero) * (w[k] - weight_zero)`; `x` and `w` have the same length.
     fn dot(x: &[i8], w: &[i8], input_zero: i32, weight_zero: i32) -> i32;
 
-    /// One pixel of a depthwise convolution: `patch` is `[taps, c]`, weights `[taps, c * multiplier]`,
-    /// `out` `[c * multiplier]`; output channel `i` reads input channel `i / multiplier`.
-    fn depthwise(p: &Reduction<'_>, c: usize, patch: &[i8], out: &mut [i8]);
+    /// Depthwise convolution of one image: the output rows from `first` on, as many as `out`, `[h, w, n]`, holds.
+    ///
+    /// Portable weights are `[kernel_h, kernel_w, n]`; packed ones those of `Layer::Depthwise`. Output channel `i`
+    /// reads input channel `i / (n / c)`.
+    fn depthwise(
+        p: &Reduction<'_>,
+        g: &Geometry,
+        image: &[i8],
+        first: usize,
+        out: &mut [i8],
+        scratch: &mut [i8],
+    ) {
+        generic::depthwise(p, g, image, first, out, scratch);
+    }
 
     /// `out[i] = max(out[i], row[i])`.
     fn max(row: &[i8], out: &mut [i8]);

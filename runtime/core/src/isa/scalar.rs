@@ -11,9 +11,8 @@ impl Isa for Scalar {
     const NAME: &'static str = "scalar";
     const PATCHES: usize = 1;
 
-    fn matmul(p: &Reduction<'_>, k: usize, rows: &[i8], out: &mut [i8]) {
-        let n = p.channels.bias.len();
-        for (row, out) in rows.chunks_exact(k).zip(out.chunks_exact_mut(n)) {
+    fn matmul(p: &Reduction<'_>, k: usize, rows: &[i8], out: &mut [i8], _: &mut [i8]) {
+        for (row, out) in rows.chunks_exact(k).zip(out.chunks_exact_mut(p.n)) {
             for (c, (weights, out)) in p.weights.chunks_exact(k).zip(out).enumerate() {
                 *out = p.finish(c, Self::dot(row, weights, p.input_zero, p.weight_zero));
             }
@@ -28,19 +27,6 @@ impl Isa for Scalar {
             pairs.fold(0i32, |sum, (x, w)| sum.wrapping_add(x * w))
         } else {
             pairs.fold(0i32, |sum, (x, w)| sum.wrapping_add(x * (w - weight_zero)))
-        }
-    }
-
-    fn depthwise(p: &Reduction<'_>, c: usize, patch: &[i8], out: &mut [i8]) {
-        let channels = out.len();
-        let multiplier = channels / c;
-        for (i, out) in out.iter_mut().enumerate() {
-            let taps = patch[i / multiplier..].iter().step_by(c);
-            let weights = p.weights[i..].iter().step_by(channels);
-            let sum = taps.zip(weights).fold(0i32, |sum, (&x, &w)| {
-                sum.wrapping_add((i32::from(x) - p.input_zero) * (i32::from(w) - p.weight_zero))
-            });
-            *out = p.finish(i, sum);
         }
     }
 

@@ -3,7 +3,7 @@
 use super::Operands;
 use crate::error::NodeFault;
 use crate::format::{Blob, DType, Tensor};
-use crate::isa::{Channels, Reduction};
+use crate::isa::{Channels, Layer, Reduction};
 use crate::quant::{Clamp, Requant};
 use crate::shape::Shape;
 use serde::{Deserialize, Serialize};
@@ -46,27 +46,33 @@ const fn largest_product(weight_zero: i8) -> u64 {
 }
 
 impl Filter {
-    /// Proves that all constants are there and in range for `channels` outputs that each sum `taps`
-    /// products out of `weights` weights, and that the accumulator cannot overflow.
-    pub(super) fn check(
-        &self,
-        cx: &Operands<'_>,
-        channels: u32,
-        weights: u64,
-        taps: u64,
-    ) -> Result<(), NodeFault> {
+    /// The constants, in the order of the fields.
+    #[cfg(feature = "encode")]
+    pub(super) fn blobs(&mut self) -> alloc::vec::Vec<&mut Blob> {
+        alloc::vec![&mut self.weights, &mut self.bias, &mut self.multiplier, &mut self.shift]
+    }
+
+    /// Proves that the data section can hold this many weights, so that sizes of the layer fit every core's `usize`.
+    pub(super) fn room(&self, cx: &Operands<'_>, weights: u64) -> Result<(), NodeFault> {
+        cx.constant(self.weights, weights).map(|_| ())
+    }
+
+    /// Proves that all constants are there and in range for `layer`, and that the accumulator cannot overflow.
+    pub(super) fn check(&self, cx: &Operands<'_>, layer: &Layer) -> Result<(), NodeFault> {
         if self.clamp.min > self.clamp.max {
             return Err(NodeFault::Attribute);
         }
-        cx.constant(self.weights, weights)?;
-        let reduction = self.reduction(cx, channels, weights, 0, 0)?;
-        let product = largest_product(self.weight_zero);
-        for c in 0..channels as usize {
-            if !reduction.channels.requant(c).is_valid() {
+        let reduction = self.reduction(cx, layer, 0, 0)?;
+        let (product, taps) = (largest_product(self.weight_zero), layer.taps() as u64);
+        for c in 0..reduction.n {
+            let (bias, factor) = match reduction.packed {
+                Some(constants) => cx.target.channel(layer, constants, c),
+                None => (reduction.channels.bias[c], reduction.channels.requant(c)),
+            };
+            if !factor.is_valid() {
                 return Err(NodeFault::Requant { channel: c as u32 });
             }
-            let room =
-                i32::MAX as u64 - u64::from(reduction.channels.bias[c].unsigned_abs()).min(i32::MAX as u64);
+            let room = i32::MAX as u64 - u64::from(bias.unsigned_abs()).min(i32::MAX as u64);
             if taps.saturating_mul(product) > room {
                 return Err(NodeFault::Reduction {
                     found: u32::try_from(taps).unwrap_or(u32::MAX),
@@ -78,27 +84,36 @@ impl Filter {
     }
 
     /// The constants as a kernel takes them.
-    pub(super) fn reduction<'a>(
+    pub(crate) fn reduction<'a>(
         &self,
         cx: &Operands<'a>,
-        channels: u32,
-        weights: u64,
+        layer: &Layer,
         input_zero: i16,
         output_zero: i16,
     ) -> Result<Reduction<'a>, NodeFault> {
-        let n = u64::from(channels);
-        let words = |blob: Blob| {
-            let bytes = cx.constant(blob, 4 * n)?;
+        let n = layer.channels();
+        let words = |blob: Blob, count: usize| {
+            let bytes = cx.constant(blob, 4 * count as u64)?;
             bytemuck::try_cast_slice(bytes)
                 .map_err(|_| NodeFault::Constant { offset: blob.0, len: bytes.len() as u32 })
         };
+        let packed = if self.weight_zero == 0 { cx.target.packed(layer) } else { None };
+        let (weights, channels, packed) = match packed {
+            Some(len) => (len.weights, Channels::NONE, Some(words(self.bias, len.constants)?)),
+            None => {
+                let channels = Channels {
+                    bias: words(self.bias, n)?,
+                    multiplier: words(self.multiplier, n)?,
+                    shift: bytemuck::cast_slice(cx.constant(self.shift, n as u64)?),
+                };
+                (layer.weights(), channels, None)
+            }
+        };
         Ok(Reduction {
-            weights: bytemuck::cast_slice(cx.constant(self.weights, weights)?),
-            channels: Channels {
-                bias: words(self.bias)?,
-                multiplier: words(self.multiplier)?,
-                shift: bytemuck::cast_slice(cx.constant(self.shift, n)?),
-            },
+            n,
+            weights: bytemuck::cast_slice(cx.constant(self.weights, weights as u64)?),
+            channels,
+            packed,
             input_zero: i32::from(input_zero),
             weight_zero: i32::from(self.weight_zero),
             output_zero: i32::from(output_zero),

@@ -3,6 +3,7 @@
 use crate::arena::{Memory, Region, Views};
 use crate::error::NodeFault;
 use crate::format::{ALIGN, Blob, DType, Place, Scratch, Tensor};
+use crate::isa::Target;
 use crate::shape::Shape;
 
 /// The tensors of one node.
@@ -12,6 +13,8 @@ pub(crate) struct Operands<'a> {
     pub(crate) inputs: &'a [u16],
     pub(crate) outputs: &'a [u16],
     pub(crate) data: &'a [u8],
+    /// What constants are packed for.
+    pub(crate) target: Target,
 }
 
 impl<'a> Operands<'a> {
@@ -40,6 +43,11 @@ impl<'a> Operands<'a> {
             Place::Data(start) => self.data.get(start as usize..start as usize + tensor.bytes() as usize),
             Place::Arena(_) | Place::State(_) => None,
         }
+    }
+
+    /// Whether output 0 stands where input 0 stands.
+    pub(crate) fn in_place(&self) -> bool {
+        self.input(0).place == self.output(0).place
     }
 
     /// Output `i`.

@@ -1,11 +1,12 @@
 //! Convolution over height and width.
 
 use super::channels::{score_format, scored_output};
-use super::window::im2col;
 use super::{Filter, Io, LabelScores, Operands, Operator};
 use crate::error::NodeFault;
-use crate::format::{DType, Tensor};
-use crate::isa::{Isa, IsaKind, argmax};
+#[cfg(feature = "encode")]
+use crate::format::Blob;
+use crate::format::{ALIGN, DType, Tensor};
+use crate::isa::{Geometry, Isa, IsaKind, Layer, Taps, argmax};
 use crate::shape::Window;
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +14,8 @@ use serde::{Deserialize, Serialize};
 ///
 /// Input `[n, h, w, i]`, weights `[o, kernel_h, kernel_w, i]`, output `[n, h', w', o]`; with `labels`
 /// the output is u8 `[n, h', w', 1]`. Padding counts as the input's zero point. The parser limits the
-/// reduction so that the 32-bit sum cannot overflow: at most 65,793 products without a weight zero point.
+/// reduction so that the 32-bit sum cannot overflow: at most 65,793 products without a weight zero point. A 1x1
+/// convolution with as many channels out as in may work in place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Conv2d {
@@ -26,13 +28,47 @@ pub struct Conv2d {
 }
 
 impl Conv2d {
-    /// Products per output value.
-    fn taps(&self, input: &Tensor) -> u64 {
-        (self.window.taps() as u64).saturating_mul(u64::from(input.shape.c))
+    pub(super) fn geometry(&self, input: &Tensor, width: u32) -> Geometry {
+        Geometry {
+            window: self.window,
+            input: input.shape,
+            width: width as usize,
+            fill: input.quant.zero_point as i8,
+        }
+    }
+
+    fn layer(&self, cx: &Operands<'_>) -> Layer {
+        let (n, _) = score_format(self.labels, cx.output(0));
+        Layer::Full { taps: Taps::of_window(&self.window, cx.input(0).shape.c), n: n as usize }
     }
 }
 
+/// Rows that a 1x1 convolution in place copies before it overwrites them; a multiple of every tile's.
+const COPIED_ROWS: usize = 12;
+
+/// Bytes of the copied rows, up to the alignment of what follows.
+fn copied(k: usize) -> usize {
+    (COPIED_ROWS * k).next_multiple_of(ALIGN)
+}
+
 impl Operator for Conv2d {
+    const IN_PLACE: bool = true;
+
+    fn replaces(&self, input: &Tensor, output: &Tensor) -> bool {
+        self.window.is_pointwise() && self.labels.is_none() && input.shape == output.shape
+    }
+
+    #[cfg(feature = "encode")]
+    fn blobs(&mut self) -> alloc::vec::Vec<&mut Blob> {
+        self.filter.blobs()
+    }
+
+    #[cfg(feature = "encode")]
+    fn packable(&self, cx: &Operands<'_>) -> Option<(Filter, Layer, [i16; 2])> {
+        let (_, zero) = score_format(self.labels, cx.output(0));
+        Some((self.filter, self.layer(cx), [cx.input(0).quant.zero_point, zero]))
+    }
+
     fn check(&self, cx: &Operands<'_>) -> Result<(), NodeFault> {
         cx.arity(1, 1)?;
         let input = cx.typed(0, DType::I8)?;
@@ -44,65 +80,66 @@ impl Operator for Conv2d {
         }
         let (h, w) = self.window.output(input.shape.h, input.shape.w).ok_or(NodeFault::Window)?;
         scored_output(cx, self.labels, input.shape.with_hw(h, w).with_c(channels))?;
-        let taps = self.taps(input);
-        self.filter.check(cx, channels, taps.saturating_mul(u64::from(channels)), taps)
+        let weights = (self.window.taps() as u64).saturating_mul(u64::from(input.shape.c));
+        self.filter.room(cx, weights.saturating_mul(u64::from(channels)))?;
+        self.filter.check(cx, &self.layer(cx))
     }
 
     fn scratch(&self, cx: &Operands<'_>, isa: IsaKind) -> u64 {
-        let input = cx.input(0);
-        let patch = if self.window.is_pointwise() { 0 } else { self.taps(input) * isa.patches() as u64 };
-        let scores = self.labels.map_or(0, |labels| u64::from(labels.channels));
-        patch + scores
+        let (input, layer) = (cx.input(0), self.layer(cx));
+        let Layer::Full { taps, n } = layer else { return 0 };
+        let work = if cx.in_place() {
+            copied(taps.total()) + isa.rows_scratch(taps, n, COPIED_ROWS)
+        } else if self.window.is_pointwise() {
+            isa.rows_scratch(taps, n, input.shape.pixels())
+        } else {
+            isa.conv_scratch(taps, n)
+        };
+        (work + self.labels.map_or(0, |labels| usize::from(labels.channels))) as u64
     }
 
     fn run<I: Isa>(&self, io: &mut Io<'_, '_>) -> Option<()> {
         let (shape, out_shape) = (io.input_shape(0), io.output_shape(0));
         let (input, output) = (io.operands.input(0), io.operands.output(0));
-        let (channels, zero) = score_format(self.labels, output);
-        let k = self.taps(input) as usize;
-        let weights = k as u64 * u64::from(channels);
-        let zeros = (input.quant.zero_point, zero);
-        let p = self.filter.reduction(&io.operands, channels, weights, zeros.0, zeros.1).ok()?;
+        let (_, zero) = score_format(self.labels, output);
+        let g = self.geometry(input, out_shape.w);
+        let p = self.filter.reduction(&io.operands, &self.layer(&io.operands), g.fill.into(), zero).ok()?;
         let views = io.views()?;
-        let [x, _] = views.inputs;
-        let x: &[i8] = bytemuck::cast_slice(x);
+        let x: &[i8] = bytemuck::cast_slice(views.inputs[0]);
         let [y, _] = views.outputs;
         let scratch: &mut [i8] = bytemuck::cast_slice_mut(views.scratch);
-        let n = channels as usize;
-        if self.window.is_pointwise() {
-            match self.labels {
-                None => I::matmul(&p, k, x, bytemuck::cast_slice_mut(y)),
-                Some(_) => {
-                    let scores = scratch.get_mut(..n)?;
-                    for (row, label) in x.chunks_exact(k).zip(y) {
-                        I::matmul(&p, k, row, scores);
-                        *label = argmax(scores) as u8;
-                    }
-                }
+        let scores = if self.labels.is_some() { p.n } else { 0 };
+        let (scratch, scores) = scratch.split_at_mut_checked(scratch.len().checked_sub(scores)?)?;
+        let k = g.taps().total();
+        let image_len = if g.window.is_pointwise() { x.len() } else { shape.elements() / shape.n as usize };
+        let out_len = if g.window.is_pointwise() { y.len() } else { y.len() / shape.n as usize };
+        if views.in_place {
+            let (copy, scratch) = scratch.split_at_mut_checked(copied(k))?;
+            let y: &mut [i8] = bytemuck::cast_slice_mut(y);
+            for out in y.chunks_mut(COPIED_ROWS * k) {
+                let rows = copy.get_mut(..out.len())?;
+                rows.copy_from_slice(out);
+                I::matmul(&p, k, rows, out, scratch);
             }
             return Some(());
         }
-        let (patches, scores) = scratch.split_at_mut_checked(k * I::PATCHES)?;
-        let image_len = shape.elements() / shape.n as usize;
-        let (width, pixels) = (out_shape.w as usize, out_shape.h as usize * out_shape.w as usize);
-        let fill = zeros.0 as i8;
-        let out_len = output.shape.c as usize;
-        for (image, out) in x.chunks_exact(image_len).zip(y.chunks_exact_mut(pixels * out_len)) {
-            for (block, out) in out.chunks_mut(I::PATCHES * out_len).enumerate() {
-                let count = out.len() / out_len;
-                let patches = patches.get_mut(..count * k)?;
-                for (i, patch) in patches.chunks_exact_mut(k).enumerate() {
-                    let pixel = block * I::PATCHES + i;
-                    im2col(&self.window, &shape, image, (pixel / width, pixel % width), fill, patch);
+        if x.is_empty() {
+            return Some(());
+        }
+        for (image, out) in x.chunks_exact(image_len).zip(y.chunks_exact_mut(out_len)) {
+            match (self.labels.is_some(), g.window.is_pointwise()) {
+                (false, true) => I::matmul(&p, k, image, bytemuck::cast_slice_mut(out), scratch),
+                (false, false) => I::conv(&p, &g, image, 0, bytemuck::cast_slice_mut(out), scratch),
+                (true, true) => {
+                    for (row, label) in image.chunks_exact(k).zip(out) {
+                        I::matmul(&p, k, row, scores, scratch);
+                        *label = argmax(scores) as u8;
+                    }
                 }
-                match self.labels {
-                    None => I::matmul(&p, k, patches, bytemuck::cast_slice_mut(out)),
-                    Some(_) => {
-                        let scores = scores.get_mut(..n)?;
-                        for (patch, label) in patches.chunks_exact(k).zip(out) {
-                            I::matmul(&p, k, patch, scores);
-                            *label = argmax(scores) as u8;
-                        }
+                (true, false) => {
+                    for (pixel, label) in out.iter_mut().enumerate() {
+                        I::conv(&p, &g, image, pixel, scores, scratch);
+                        *label = argmax(scores) as u8;
                     }
                 }
             }

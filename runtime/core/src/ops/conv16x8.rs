@@ -2,10 +2,12 @@
 
 use super::transpose_conv::{Reach, most_taps, weights};
 use super::wide::{words, words_mut};
-use super::window::im2col;
 use super::{Io, Operands, Operator, WideFilter};
 use crate::error::NodeFault;
+#[cfg(feature = "encode")]
+use crate::format::Blob;
 use crate::format::{DType, Tensor};
+use crate::isa::window::im2col;
 use crate::isa::{Isa, IsaKind};
 use crate::shape::Window;
 use serde::{Deserialize, Serialize};
@@ -73,6 +75,11 @@ impl Conv2d16x8 {
 }
 
 impl Operator for Conv2d16x8 {
+    #[cfg(feature = "encode")]
+    fn blobs(&mut self) -> alloc::vec::Vec<&mut Blob> {
+        self.filter.blobs()
+    }
+
     fn check(&self, cx: &Operands<'_>) -> Result<(), NodeFault> {
         cx.arity(1, 1)?;
         let input = cx.typed(0, DType::I16)?;
@@ -88,8 +95,8 @@ impl Operator for Conv2d16x8 {
         self.filter.check(cx, channels, taps.saturating_mul(u64::from(channels)), taps)
     }
 
-    fn scratch(&self, cx: &Operands<'_>, isa: IsaKind) -> u64 {
-        if self.window.is_pointwise() { 0 } else { 2 * self.taps(cx.input(0)) * isa.patches() as u64 }
+    fn scratch(&self, cx: &Operands<'_>, _: IsaKind) -> u64 {
+        if self.window.is_pointwise() { 0 } else { 2 * self.taps(cx.input(0)) }
     }
 
     fn run<I: Isa>(&self, io: &mut Io<'_, '_>) -> Option<()> {
@@ -106,13 +113,17 @@ impl Operator for Conv2d16x8 {
             return Some(());
         }
         let patches = words_mut(views.scratch)?;
+        let count = (patches.len() / k).min(I::PATCHES);
+        if count == 0 {
+            return None;
+        }
         let image_len = shape.elements() / shape.n as usize;
         let (width, pixels) = (out_shape.w as usize, out_shape.h as usize * out_shape.w as usize);
         for (image, out) in x.chunks_exact(image_len).zip(y.chunks_exact_mut(pixels * n)) {
-            for (block, out) in out.chunks_mut(I::PATCHES * n).enumerate() {
+            for (block, out) in out.chunks_mut(count * n).enumerate() {
                 let patches = patches.get_mut(..out.len() / n * k)?;
                 for (i, patch) in patches.chunks_exact_mut(k).enumerate() {
-                    let pixel = block * I::PATCHES + i;
+                    let pixel = block * count + i;
                     im2col(&self.window, &shape, image, (pixel / width, pixel % width), 0, patch);
                 }
                 I::matmul16(&p, k, patches, out);
@@ -123,6 +134,11 @@ impl Operator for Conv2d16x8 {
 }
 
 impl Operator for DepthwiseConv2d16x8 {
+    #[cfg(feature = "encode")]
+    fn blobs(&mut self) -> alloc::vec::Vec<&mut Blob> {
+        self.filter.blobs()
+    }
+
     fn check(&self, cx: &Operands<'_>) -> Result<(), NodeFault> {
         cx.arity(1, 1)?;
         cx.fixed_rows()?;
@@ -162,6 +178,11 @@ impl Operator for DepthwiseConv2d16x8 {
 }
 
 impl Operator for TransposeConv2d16x8 {
+    #[cfg(feature = "encode")]
+    fn blobs(&mut self) -> alloc::vec::Vec<&mut Blob> {
+        self.filter.blobs()
+    }
+
     fn check(&self, cx: &Operands<'_>) -> Result<(), NodeFault> {
         cx.arity(1, 1)?;
         cx.fixed_rows()?;
@@ -202,6 +223,11 @@ impl Operator for TransposeConv2d16x8 {
 }
 
 impl Operator for Dense16x8 {
+    #[cfg(feature = "encode")]
+    fn blobs(&mut self) -> alloc::vec::Vec<&mut Blob> {
+        self.filter.blobs()
+    }
+
     fn check(&self, cx: &Operands<'_>) -> Result<(), NodeFault> {
         cx.arity(1, 1)?;
         cx.rows_follow()?;

@@ -2,8 +2,10 @@
 
 use super::{Filter, Io, Operands, Operator};
 use crate::error::NodeFault;
+#[cfg(feature = "encode")]
+use crate::format::Blob;
 use crate::format::DType;
-use crate::isa::Isa;
+use crate::isa::{Isa, IsaKind, Layer, Taps};
 use serde::{Deserialize, Serialize};
 
 /// Fully connected layer, int8, TensorFlow Lite semantics, applied to every row.
@@ -17,26 +19,48 @@ pub struct Dense {
     pub filter: Filter,
 }
 
+impl Dense {
+    fn layer(cx: &Operands<'_>) -> Layer {
+        Layer::Full { taps: Taps::row(cx.input(0).shape.c as usize), n: cx.output(0).shape.c as usize }
+    }
+}
+
 impl Operator for Dense {
+    #[cfg(feature = "encode")]
+    fn blobs(&mut self) -> alloc::vec::Vec<&mut Blob> {
+        self.filter.blobs()
+    }
+
+    #[cfg(feature = "encode")]
+    fn packable(&self, cx: &Operands<'_>) -> Option<(Filter, Layer, [i16; 2])> {
+        let zero = cx.output(0).quant.zero_point;
+        Some((self.filter, Self::layer(cx), [cx.input(0).quant.zero_point, zero]))
+    }
+
     fn check(&self, cx: &Operands<'_>) -> Result<(), NodeFault> {
         cx.arity(1, 1)?;
         cx.rows_follow()?;
         let input = cx.typed(0, DType::I8)?;
         let channels = cx.output(0).shape.c;
         cx.expect(0, DType::I8, input.shape.with_c(channels))?;
-        let k = u64::from(input.shape.c);
-        self.filter.check(cx, channels, k * u64::from(channels), k)
+        self.filter.room(cx, u64::from(input.shape.c) * u64::from(channels))?;
+        self.filter.check(cx, &Self::layer(cx))
+    }
+
+    fn scratch(&self, cx: &Operands<'_>, isa: IsaKind) -> u64 {
+        let (input, output) = (cx.input(0).shape, cx.output(0).shape);
+        isa.rows_scratch(Taps::row(input.c as usize), output.c as usize, input.pixels()) as u64
     }
 
     fn run<I: Isa>(&self, io: &mut Io<'_, '_>) -> Option<()> {
         let (input, output) = (io.operands.input(0), io.operands.output(0));
-        let (k, n) = (input.shape.c, output.shape.c);
-        let weights = u64::from(k) * u64::from(n);
         let zeros = (input.quant.zero_point, output.quant.zero_point);
-        let p = self.filter.reduction(&io.operands, n, weights, zeros.0, zeros.1).ok()?;
+        let p = self.filter.reduction(&io.operands, &Self::layer(&io.operands), zeros.0, zeros.1).ok()?;
+        let k = input.shape.c as usize;
         let views = io.views()?;
         let [y, _] = views.outputs;
-        I::matmul(&p, k as usize, bytemuck::cast_slice(views.inputs[0]), bytemuck::cast_slice_mut(y));
+        let scratch = bytemuck::cast_slice_mut(views.scratch);
+        I::matmul(&p, k, bytemuck::cast_slice(views.inputs[0]), bytemuck::cast_slice_mut(y), scratch);
         Some(())
     }
 }

@@ -41,6 +41,11 @@ impl LogSoftmax {
 }
 
 impl Operator for LogSoftmax {
+    #[cfg(feature = "encode")]
+    fn blobs(&mut self) -> alloc::vec::Vec<&mut Blob> {
+        alloc::vec![&mut self.exp, &mut self.difference]
+    }
+
     fn check(&self, cx: &Operands<'_>) -> Result<(), NodeFault> {
         cx.arity(1, 1)?;
         cx.rows_follow()?;

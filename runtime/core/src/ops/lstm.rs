@@ -328,6 +328,14 @@ macro_rules! lstm {
         impl Operator for $name {
             const STATES: usize = 2;
 
+            #[cfg(feature = "encode")]
+            fn blobs(&mut self) -> alloc::vec::Vec<&mut Blob> {
+                let cell = &mut self.cell;
+                let weights = [&mut cell.weights, &mut cell.recurrent];
+                let constants = [&mut cell.bias, &mut cell.factors, &mut cell.sigmoid];
+                weights.into_iter().chain(constants).collect()
+            }
+
             fn check(&self, cx: &Operands<'_>) -> Result<(), NodeFault> {
                 self.cell.check::<$activation>(cx)
             }

@@ -17,6 +17,11 @@ pub struct Lut {
 impl Operator for Lut {
     const IN_PLACE: bool = true;
 
+    #[cfg(feature = "encode")]
+    fn blobs(&mut self) -> alloc::vec::Vec<&mut Blob> {
+        alloc::vec![&mut self.table]
+    }
+
     fn check(&self, cx: &Operands<'_>) -> Result<(), NodeFault> {
         cx.arity(1, 1)?;
         cx.rows_follow()?;

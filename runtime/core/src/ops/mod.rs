@@ -16,6 +16,7 @@ mod concat;
 mod context;
 mod conv;
 mod conv16x8;
+mod conv_add;
 mod convert;
 mod dense;
 mod depth_space;
@@ -45,7 +46,6 @@ mod unary16;
 mod unpool;
 mod walk;
 mod wide;
-mod window;
 
 pub use arg_extreme::ArgExtreme;
 pub use argmax::ArgMax;
@@ -56,6 +56,7 @@ pub use channels::{Filter, LabelScores};
 pub use concat::{Axis, Concat};
 pub(crate) use context::{Io, Operands};
 pub use conv::Conv2d;
+pub use conv_add::Conv2dAdd;
 pub use conv16x8::{Conv2d16x8, Dense16x8, DepthwiseConv2d16x8, TransposeConv2d16x8};
 pub use convert::{Convert, Dequantize, Quantize, Requantize};
 pub use dense::Dense;
@@ -91,17 +92,41 @@ pub use unpool::MaxUnpool2d;
 pub use wide::{Accumulator, WideFilter};
 
 use crate::error::NodeFault;
-use crate::isa::{Isa, IsaKind, scalar::Scalar};
+#[cfg(feature = "encode")]
+use crate::format::Blob;
+use crate::format::Tensor;
+#[cfg(feature = "encode")]
+use crate::isa::Layer;
+use crate::isa::{Isa, IsaKind, on_isa};
 use serde::{Deserialize, Serialize};
 
 /// What the parser and the executor ask of every operator.
 pub(crate) trait Operator {
-    /// Whether the first output may stand where the first input stood.
+    /// Whether the first output may stand where the first input stood, if [`Operator::replaces`] agrees.
     const IN_PLACE: bool = false;
+
+    /// Whether `output` may stand where `input` stood; only asked where both have the same bytes.
+    fn replaces(&self, input: &Tensor, output: &Tensor) -> bool {
+        let _ = (input, output);
+        true
+    }
 
     /// How many of the last inputs are *states*: persistent tensors that the node reads and writes. At most
     /// two; the parser proves that each is persistent and no other operand of the node.
     const STATES: usize = 0;
+
+    /// The constants of the attributes.
+    #[cfg(feature = "encode")]
+    fn blobs(&mut self) -> alloc::vec::Vec<&mut Blob> {
+        alloc::vec::Vec::new()
+    }
+
+    /// The weights that a target may pack, their layer, and the zero points of input and output.
+    #[cfg(feature = "encode")]
+    fn packable(&self, cx: &Operands<'_>) -> Option<(Filter, Layer, [i16; 2])> {
+        let _ = cx;
+        None
+    }
 
     /// Proves that the node can run: arity, types, shapes, quantisation, constants.
     fn check(&self, cx: &Operands<'_>) -> Result<(), NodeFault>;
@@ -114,6 +139,42 @@ pub(crate) trait Operator {
 
     /// Runs the node. `None` is impossible after `check`; it stands for what the parser has excluded.
     fn run<I: Isa>(&self, io: &mut Io<'_, '_>) -> Option<()>;
+}
+
+type RunFn = fn(&Op, IsaKind, &mut Io<'_, '_>) -> Option<()>;
+
+/// How one node runs. A program that names only kernels links only these.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug)]
+pub struct Kernel(RunFn);
+
+/// Finds the kernel of a node.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug)]
+pub struct Dispatch {
+    kernels: &'static [Kernel],
+    run: fn(&'static [Kernel], usize, &Op, IsaKind, &mut Io<'_, '_>) -> Option<()>,
+}
+
+impl Dispatch {
+    /// Every operator: for models that are decoded at run time.
+    pub(crate) const ALL: Self = Self { kernels: &[], run: |_, _, op, isa, io| op.run(isa, io) };
+
+    /// One kernel a node.
+    pub const fn of(kernels: &'static [Kernel]) -> Self {
+        Self { kernels, run: |kernels, node, op, isa, io| (kernels.get(node)?.0)(op, isa, io) }
+    }
+
+    pub(crate) fn run(&self, node: usize, isa: IsaKind, op: &Op, io: &mut Io<'_, '_>) -> Option<()> {
+        (self.run)(self.kernels, node, op, isa, io)
+    }
+}
+
+/// Two models are the same whether or not their kernels were chosen at compile time.
+impl PartialEq for Dispatch {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
 }
 
 macro_rules! operators {
@@ -131,14 +192,33 @@ macro_rules! operators {
                 match self { $(Self::$name(_) => stringify!($name),)* }
             }
 
-            /// Whether the first output may share the memory of the first input.
+            /// Whether the first output may share the memory of the first input, for some attributes and sizes.
             pub const fn in_place(&self) -> bool {
                 match self { $(Self::$name(_) => <$name as Operator>::IN_PLACE,)* }
+            }
+
+            /// Whether the first output may take the memory of the first input, both of these sizes.
+            pub fn replaces(&self, input: &Tensor, output: &Tensor) -> bool {
+                self.in_place()
+                    && input.bytes() == output.bytes()
+                    && match self { $(Self::$name(op) => Operator::replaces(op, input, output),)* }
             }
 
             /// How many of the last inputs are persistent tensors that the operator reads and writes.
             pub const fn states(&self) -> usize {
                 match self { $(Self::$name(_) => <$name as Operator>::STATES,)* }
+            }
+
+            /// The constants of the attributes, in the order of the fields.
+            #[cfg(feature = "encode")]
+            pub fn blobs(&mut self) -> alloc::vec::Vec<&mut Blob> {
+                match self { $(Self::$name(op) => Operator::blobs(op),)* }
+            }
+
+            /// What a target may pack of this operator.
+            #[cfg(feature = "encode")]
+            pub(crate) fn packable(&self, cx: &Operands<'_>) -> Option<(Filter, Layer, [i16; 2])> {
+                match self { $(Self::$name(op) => Operator::packable(op, cx),)* }
             }
 
             pub(crate) fn check(&self, cx: &Operands<'_>) -> Result<(), NodeFault> {
@@ -149,13 +229,22 @@ macro_rules! operators {
                 match self { $(Self::$name(op) => op.scratch(cx, isa),)* }
             }
 
-            pub(crate) fn run(&self, isa: IsaKind, io: &mut Io<'_, '_>) {
-                let done = match isa {
-                    IsaKind::Scalar => match self { $(Self::$name(op) => op.run::<Scalar>(io),)* },
-                };
-                debug_assert!(done.is_some(), "the parser let {} through", self.name());
+            /// Runs the operator, whichever it is: links all of them.
+            fn run(&self, isa: IsaKind, io: &mut Io<'_, '_>) -> Option<()> {
+                on_isa!(isa, I => match self { $(Self::$name(op) => op.run::<I>(io),)* })
             }
         }
+
+        $(
+            impl $name {
+                /// The operator's kernel, for `dunlin::model!`.
+                #[doc(hidden)]
+                pub const KERNEL: Kernel = Kernel(|op, isa, io| match op {
+                    Op::$name(op) => on_isa!(isa, I => op.run::<I>(io)),
+                    _ => None,
+                });
+            }
+        )*
     };
 }
 
@@ -290,4 +379,6 @@ operators! {
     ResizeBilinearF32,
     /// Bilinear resize of 16-bit values.
     ResizeBilinear16,
+    /// Convolution added to another tensor.
+    Conv2dAdd,
 }

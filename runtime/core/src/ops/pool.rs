@@ -1,9 +1,9 @@
 //! Pools: maximum, maximum with positions, average.
 
-use super::window::at;
 use super::{Io, Operands, Operator};
 use crate::error::NodeFault;
 use crate::format::DType;
+use crate::isa::window::at;
 use crate::isa::{Isa, IsaKind};
 use crate::quant::Clamp;
 use crate::shape::{Shape, Window};

@@ -78,6 +78,11 @@ pub struct ResizeBilinear16 {
 }
 
 impl Operator for ResizeNearest {
+    #[cfg(feature = "encode")]
+    fn blobs(&mut self) -> alloc::vec::Vec<&mut Blob> {
+        alloc::vec![&mut self.rows, &mut self.columns]
+    }
+
     fn check(&self, cx: &Operands<'_>) -> Result<(), NodeFault> {
         cx.arity(1, 1)?;
         cx.fixed_rows()?;

@@ -36,6 +36,11 @@ pub(super) fn exp_table<'a>(cx: &Operands<'a>, exp: Blob) -> Result<&'a [i32], N
 impl Operator for Softmax {
     const IN_PLACE: bool = false;
 
+    #[cfg(feature = "encode")]
+    fn blobs(&mut self) -> alloc::vec::Vec<&mut Blob> {
+        alloc::vec![&mut self.exp]
+    }
+
     fn check(&self, cx: &Operands<'_>) -> Result<(), NodeFault> {
         cx.arity(1, 1)?;
         cx.rows_follow()?;

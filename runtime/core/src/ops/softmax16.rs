@@ -28,6 +28,11 @@ pub struct Softmax16 {
 }
 
 impl Operator for Softmax16 {
+    #[cfg(feature = "encode")]
+    fn blobs(&mut self) -> alloc::vec::Vec<&mut Blob> {
+        alloc::vec![&mut self.exp, &mut self.reciprocal]
+    }
+
     fn check(&self, cx: &Operands<'_>) -> Result<(), NodeFault> {
         let shape = elementwise(cx)?.shape;
         // So many exponentials of at most 32,767 do not overflow their 32-bit sum.
@@ -77,6 +82,11 @@ pub struct SoftmaxTo16 {
 }
 
 impl Operator for SoftmaxTo16 {
+    #[cfg(feature = "encode")]
+    fn blobs(&mut self) -> alloc::vec::Vec<&mut Blob> {
+        alloc::vec![&mut self.exp]
+    }
+
     fn check(&self, cx: &Operands<'_>) -> Result<(), NodeFault> {
         cx.arity(1, 1)?;
         cx.rows_follow()?;

@@ -117,6 +117,11 @@ impl Svdf {
 impl Operator for Svdf {
     const STATES: usize = 1;
 
+    #[cfg(feature = "encode")]
+    fn blobs(&mut self) -> alloc::vec::Vec<&mut Blob> {
+        alloc::vec![&mut self.features, &mut self.time, &mut self.bias]
+    }
+
     fn check(&self, cx: &Operands<'_>) -> Result<(), NodeFault> {
         cx.arity(2, 1)?;
         cx.rows_follow()?;

@@ -3,8 +3,10 @@
 use super::channels::{score_format, scored_output};
 use super::{Filter, Io, LabelScores, Operands, Operator};
 use crate::error::NodeFault;
+#[cfg(feature = "encode")]
+use crate::format::Blob;
 use crate::format::{DType, Tensor};
-use crate::isa::{Isa, IsaKind, argmax};
+use crate::isa::{Isa, IsaKind, Layer, argmax};
 use crate::shape::{Shape, Window};
 use serde::{Deserialize, Serialize};
 
@@ -102,16 +104,33 @@ pub(super) fn weights(w: &Window, input: &Tensor, channels: u32) -> u64 {
     (w.taps() as u64).saturating_mul(u64::from(input.shape.c)).saturating_mul(u64::from(channels))
 }
 
+impl TransposeConv2d {
+    fn layer(&self, cx: &Operands<'_>) -> Layer {
+        let (input, (channels, _)) = (cx.input(0), score_format(self.labels, cx.output(0)));
+        Layer::Transposed {
+            n: channels as usize,
+            weights: weights(&self.window, input, channels) as usize,
+            // `check` has proved the window.
+            taps: most_taps(&self.window).unwrap_or(0) as usize * input.shape.c as usize,
+        }
+    }
+}
+
 impl Operator for TransposeConv2d {
+    #[cfg(feature = "encode")]
+    fn blobs(&mut self) -> alloc::vec::Vec<&mut Blob> {
+        self.filter.blobs()
+    }
+
     fn check(&self, cx: &Operands<'_>) -> Result<(), NodeFault> {
         cx.arity(1, 1)?;
         cx.fixed_rows()?;
         let input = cx.typed(0, DType::I8)?;
-        let products = most_taps(&self.window)?;
+        most_taps(&self.window)?;
         let (channels, _) = score_format(self.labels, cx.output(0));
         scored_output(cx, self.labels, input.shape.with_hw(self.output_h, self.output_w).with_c(channels))?;
-        let k = u64::from(input.shape.c);
-        self.filter.check(cx, channels, weights(&self.window, input, channels), products * k)
+        self.filter.room(cx, weights(&self.window, input, channels))?;
+        self.filter.check(cx, &self.layer(cx))
     }
 
     fn scratch(&self, _: &Operands<'_>, _: IsaKind) -> u64 {
@@ -122,9 +141,8 @@ impl Operator for TransposeConv2d {
         let (shape, out_shape) = (io.input_shape(0), io.output_shape(0));
         let (input, output) = (io.operands.input(0), io.operands.output(0));
         let (channels, zero) = score_format(self.labels, output);
-        let weights = weights(&self.window, input, channels);
-        let input_zero = input.quant.zero_point;
-        let p = self.filter.reduction(&io.operands, channels, weights, input_zero, zero).ok()?;
+        let layer = self.layer(&io.operands);
+        let p = self.filter.reduction(&io.operands, &layer, input.quant.zero_point, zero).ok()?;
         let views = io.views()?;
         let x: &[i8] = bytemuck::cast_slice(views.inputs[0]);
         let [y, _] = views.outputs;

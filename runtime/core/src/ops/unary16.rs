@@ -131,6 +131,11 @@ fn sigmoid_table<'a>(cx: &Operands<'a>, table: Blob) -> Result<&'a [u16; SIGMOID
 impl Operator for Logistic16 {
     const IN_PLACE: bool = true;
 
+    #[cfg(feature = "encode")]
+    fn blobs(&mut self) -> alloc::vec::Vec<&mut Blob> {
+        alloc::vec![&mut self.table]
+    }
+
     fn check(&self, cx: &Operands<'_>) -> Result<(), NodeFault> {
         check_sigmoid(cx, self.shift, self.table)
     }
@@ -144,6 +149,11 @@ impl Operator for Logistic16 {
 
 impl Operator for Tanh16 {
     const IN_PLACE: bool = true;
+
+    #[cfg(feature = "encode")]
+    fn blobs(&mut self) -> alloc::vec::Vec<&mut Blob> {
+        alloc::vec![&mut self.table]
+    }
 
     fn check(&self, cx: &Operands<'_>) -> Result<(), NodeFault> {
         check_sigmoid(cx, self.shift, self.table)
@@ -164,6 +174,11 @@ pub(super) fn table16<'a>(cx: &Operands<'a>, table: Blob) -> Result<&'a [i16; TA
 
 impl Operator for Lut16 {
     const IN_PLACE: bool = true;
+
+    #[cfg(feature = "encode")]
+    fn blobs(&mut self) -> alloc::vec::Vec<&mut Blob> {
+        alloc::vec![&mut self.table]
+    }
 
     fn check(&self, cx: &Operands<'_>) -> Result<(), NodeFault> {
         elementwise(cx)?;

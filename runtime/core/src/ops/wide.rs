@@ -50,6 +50,12 @@ const fn largest_product(weight_zero: i8) -> u64 {
 }
 
 impl WideFilter {
+    /// The constants, in the order of the fields.
+    #[cfg(feature = "encode")]
+    pub(super) fn blobs(&mut self) -> alloc::vec::Vec<&mut Blob> {
+        alloc::vec![&mut self.weights, &mut self.bias, &mut self.multiplier, &mut self.shift]
+    }
+
     /// Proves that all constants are there and in range for `channels` outputs that each sum `taps`
     /// products out of `weights` weights, and that a 64-bit sum stays in range.
     pub(super) fn check(

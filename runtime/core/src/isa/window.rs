@@ -3,15 +3,76 @@
 use crate::shape::{Shape, Window};
 use core::ops::Range;
 
+/// A window over the pixels of one image.
+#[derive(Clone, Copy)]
+pub(crate) struct Geometry {
+    pub(crate) window: Window,
+    /// Size of the input; its `n` does not matter.
+    pub(crate) input: Shape,
+    /// Columns of the output.
+    pub(crate) width: usize,
+    /// What a tap outside of the input reads: the zero point.
+    pub(crate) fill: i8,
+}
+
+impl Geometry {
+    /// Row and column of output pixel `i`, counted row by row.
+    pub(crate) fn pixel(&self, i: usize) -> (usize, usize) {
+        (i / self.width, i % self.width)
+    }
+
+    /// How the values that one output reads lie in memory.
+    pub(crate) fn taps(&self) -> Taps {
+        Taps::of_window(&self.window, self.input.c)
+    }
+
+    /// Copies the window at output pixel `i` into `patch`, `[kernel_h, kernel_w, c]`.
+    pub(crate) fn patch(&self, image: &[i8], i: usize, patch: &mut [i8]) {
+        im2col(&self.window, &self.input, image, self.pixel(i), self.fill, patch);
+    }
+}
+
+/// The values that one output reads: `runs` pieces of `len` values that are contiguous in NHWC memory.
+///
+/// A row of a window is one piece; where the window is dilated along the width, each of its pixels is one. A
+/// packed weight layout may pad each run, so runs are part of the layout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Taps {
+    pub(crate) runs: usize,
+    pub(crate) len: usize,
+}
+
+impl Taps {
+    /// A row of `len` values.
+    pub(crate) const fn row(len: usize) -> Self {
+        Self { runs: 1, len }
+    }
+
+    /// A window over `c` channels.
+    pub(crate) const fn of_window(window: &Window, c: u32) -> Self {
+        let (h, w, c) = (window.kernel_h as usize, window.kernel_w as usize, c as usize);
+        if window.is_pointwise() || window.dilation_w == 1 {
+            Self { runs: h, len: w * c }
+        } else {
+            Self { runs: h * w, len: c }
+        }
+    }
+
+    /// Products per output.
+    pub(crate) const fn total(self) -> usize {
+        self.runs * self.len
+    }
+}
+
 /// Taps of one window axis that lie inside the input, and the input index of the first of them.
-pub(super) struct Axis {
-    pub(super) taps: Range<usize>,
-    pub(super) first: usize,
+pub(crate) struct Axis {
+    pub(crate) taps: Range<usize>,
+    pub(crate) first: usize,
 }
 
 /// The taps at output `out` of an axis with `kernel` taps, where input indices start at
 /// `out * stride - before` and go up by `dilation`.
-pub(super) fn axis(out: usize, input: usize, kernel: u16, stride: u16, dilation: u16, before: u16) -> Axis {
+pub(crate) fn axis(out: usize, input: usize, kernel: u16, stride: u16, dilation: u16, before: u16) -> Axis {
     let (kernel, dilation) = (usize::from(kernel), usize::from(dilation));
     let start = out * usize::from(stride);
     let before = usize::from(before);
@@ -24,7 +85,7 @@ pub(super) fn axis(out: usize, input: usize, kernel: u16, stride: u16, dilation:
 }
 
 /// Both axes of the window at one output pixel.
-pub(super) fn at(window: &Window, input: &Shape, oy: usize, ox: usize) -> (Axis, Axis) {
+pub(crate) fn at(window: &Window, input: &Shape, oy: usize, ox: usize) -> (Axis, Axis) {
     let w = window;
     (
         axis(oy, input.h as usize, w.kernel_h, w.stride_h, w.dilation_h, w.pad.top),
@@ -34,7 +95,7 @@ pub(super) fn at(window: &Window, input: &Shape, oy: usize, ox: usize) -> (Axis,
 
 /// Copies the window at one output pixel into `patch`, `[kernel_h, kernel_w, c]`; taps outside of the
 /// input are `fill`. `image` is one sample of `input`.
-pub(super) fn im2col<T: Copy>(
+pub(crate) fn im2col<T: Copy>(
     window: &Window,
     input: &Shape,
     image: &[T],
