@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use dunlin::Target;
 use dunlin::format::{
     DType, DataSection, NodeSpec, OwnedMetadata, Place, ProgramSpec, Scratch, Tensor, encode,
 };
@@ -31,6 +32,7 @@ fn model(elements: u32) -> Vec<u8> {
         scratch: Scratch::default(),
     };
     let spec = ProgramSpec {
+        target: Target::Portable,
         dims: Vec::new(),
         tensors: (0..4).map(tensor).collect(),
         nodes: (0..3).map(node).collect(),
