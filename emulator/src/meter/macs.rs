@@ -27,9 +27,9 @@ fn products(op: &Op, inputs: &[&Tensor], output: &Tensor) -> u64 {
     let (pixels, elements) = (output.pixels() as u64, output.elements() as u64);
     match op {
         Op::Conv2d(op) => pixels * scores(op.labels) * op.window.taps() as u64 * depth,
-        // The second input is the convolution's; the first is added to its result.
         Op::Conv2dAdd(op) => {
-            let depth = inputs.get(1).map_or(0, |tensor| u64::from(tensor.shape.c));
+            // Its first input is the other operand of the sum.
+            let depth = inputs.get(1).map_or(0, |input| u64::from(input.shape.c));
             elements * op.conv.window.taps() as u64 * depth
         }
         Op::Conv2d16x8(op) => elements * op.window.taps() as u64 * depth,
