@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use dunlin::Target;
 use dunlin::format::{
     DType, DataSection, NodeSpec, OwnedMetadata, Place, ProgramSpec, Scratch, Tensor, encode,
 };
@@ -32,7 +31,7 @@ fn model(elements: u32) -> Vec<u8> {
         scratch: Scratch::default(),
     };
     let spec = ProgramSpec {
-        target: Target::Portable,
+        target: dunlin::Target::Portable,
         dims: Vec::new(),
         tensors: (0..4).map(tensor).collect(),
         nodes: (0..3).map(node).collect(),
