@@ -9,7 +9,7 @@ use dunlin::shape::Shape;
 
 pub(super) fn draft(draw: &mut Draw<'_>) -> Draft {
     let n = draw.pick(&[1, 1, 2]);
-    let shape = Shape::new(n, draw.size(1, 7), draw.size(1, 8), draw.size(1, 6));
+    let shape = Shape::new(n, draw.size(1, 7), draw.size(1, 8), draw.big(6));
     let window = window(draw, [shape.h, shape.w], true, true);
     let multiplier = draw.pick(&[1, 1, 2, 3]);
     let channels = shape.c * u32::from(multiplier);
