@@ -517,3 +517,105 @@ pub(super) unsafe extern "C" fn depthwise(arguments: *const Depthwise) {
         "pop {{r0, r4-r11, pc}}",
     )
 }
+
+/// Sums of products of `x - zero` with four rows of weights.
+///
+/// # Safety
+/// From `x` to `end` there is a number of values that divides by four, and from `rows` on as many in each of the four rows,
+/// which are `stride` bytes apart; there are some.
+#[unsafe(naked)]
+pub(super) unsafe extern "C" fn dots(arguments: *const Dots) {
+    naked_asm!(
+        ".cpu cortex-m4",
+        "push {{r0, r4-r11, lr}}",
+        "ldm r0, {{r8-r10, r12, lr}}",
+        "add r11, r9, r10",
+        "add r11, r11, r10, lsl #1",
+        "movs r0, #0",
+        "movs r1, #0",
+        "movs r2, #0",
+        "movs r3, #0",
+        // r0-r3 sums, r4-r5 values, r6-r7 weights, r8 place of the values, r9-r11 rows, r12 zero, lr end.
+        "1:",
+        "ldr r4, [r8], #4",
+        "ldr r6, [r9, r10]",
+        "sxtab16 r5, r12, r4, ror #8",
+        "sxtab16 r4, r12, r4",
+        "sxtb16 r7, r6, ror #8",
+        "sxtb16 r6, r6",
+        "smlad r1, r7, r5, r1",
+        "smlad r1, r6, r4, r1",
+        "ldr r6, [r9, r10, lsl #1]",
+        "sxtb16 r7, r6, ror #8",
+        "sxtb16 r6, r6",
+        "smlad r2, r7, r5, r2",
+        "smlad r2, r6, r4, r2",
+        "ldr r6, [r9], #4",
+        "sxtb16 r7, r6, ror #8",
+        "sxtb16 r6, r6",
+        "smlad r0, r7, r5, r0",
+        "smlad r0, r6, r4, r0",
+        "ldr r6, [r11], #4",
+        "sxtb16 r7, r6, ror #8",
+        "sxtb16 r6, r6",
+        "smlad r3, r7, r5, r3",
+        "smlad r3, r6, r4, r3",
+        "cmp r8, lr",
+        "bne 1b",
+        "ldr r4, [sp]",
+        "ldr r4, [r4, #20]",
+        "stm r4, {{r0-r3}}",
+        "pop {{r0, r4-r11, pc}}",
+    )
+}
+
+/// Arguments of [`dots`].
+#[repr(C)]
+pub(super) struct Dots {
+    /// Values.
+    pub(super) x: *const i8,
+    /// First row.
+    pub(super) rows: *const i8,
+    /// Bytes from one row to the next.
+    pub(super) stride: usize,
+    /// Minus the zero point in both halves.
+    pub(super) zero: u32,
+    /// End of the values.
+    pub(super) end: *const i8,
+    /// Where the sums go.
+    pub(super) sums: *mut i32,
+}
+
+/// Sum of products of `x + zero` with `w + weight_zero`, the zero points negated and in both halves.
+///
+/// # Safety
+/// From `x` to `end` there is a number of values that divides by four, and from `w` on as many; there are some.
+#[unsafe(naked)]
+pub(super) unsafe extern "C" fn dot(
+    x: *const i8,
+    w: *const i8,
+    end: *const i8,
+    zero: u32,
+    weight_zero: u32,
+) -> i32 {
+    naked_asm!(
+        ".cpu cortex-m4",
+        "ldr r12, [sp]",
+        "push {{r4-r8}}",
+        "movs r4, #0",
+        "1:",
+        "ldr r5, [r0], #4",
+        "ldr r6, [r1], #4",
+        "cmp r0, r2",
+        "sxtab16 r7, r3, r5",
+        "sxtab16 r5, r3, r5, ror #8",
+        "sxtab16 r8, r12, r6",
+        "sxtab16 r6, r12, r6, ror #8",
+        "smlad r4, r7, r8, r4",
+        "smlad r4, r5, r6, r4",
+        "bne 1b",
+        "mov r0, r4",
+        "pop {{r4-r8}}",
+        "bx lr",
+    )
+}

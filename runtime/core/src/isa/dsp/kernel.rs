@@ -3,7 +3,7 @@
 
 use super::asm::{self, Row, Tile};
 use super::elementwise::limit;
-pub(super) use super::elementwise::{add, max};
+pub(super) use super::elementwise::{add, dot, dots, max, portable};
 use super::full::{EXACT, FAST, Full, HEADER, PAIR, SEGMENT, channel, place, run_words};
 use super::{Reduction, TILE, depthwise};
 use crate::isa::Geometry;
