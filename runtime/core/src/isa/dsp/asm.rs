@@ -321,28 +321,49 @@ pub(super) unsafe extern "C" fn row(arguments: *mut Row) {
     )
 }
 
-/// Four values of each of three rows, `fours` times, as the tap pairs that [`tile`] reads.
+/// Arguments of [`gather`].
+#[repr(C)]
+pub(super) struct Gather {
+    /// First value of the first pixel.
+    pub(super) x: *const i8,
+    /// Bytes from one pixel to the next.
+    pub(super) pixel: usize,
+    /// Where the words go.
+    pub(super) out: *mut u32,
+    /// Fours of values in a run.
+    pub(super) fours: usize,
+    /// Whether one more value ends a run.
+    pub(super) single: usize,
+    /// Runs.
+    pub(super) runs: usize,
+    /// Bytes from behind one run to the next.
+    pub(super) next: usize,
+}
+
+/// Runs of values of each of three pixels as the tap pairs that [`tile`] reads.
 ///
 /// # Safety
-/// The rows start at `x` and every `stride` bytes, each with `4 * fours` values; `out` has room for `6 * fours`
-/// words; `fours` is not 0.
+/// Each run has `4 * fours + single` values at three pixels, and the next begins `next` behind it; `out` has room for
+/// `6 * fours + 3 * single` words for each run. There are runs.
 #[unsafe(naked)]
-pub(super) unsafe extern "C" fn widen(x: *const i8, stride: usize, out: *mut u32, fours: usize) {
+pub(super) unsafe extern "C" fn gather(arguments: *const Gather) {
     naked_asm!(
         ".cpu cortex-m4",
-        "push {{r4-r9}}",
-        "lsrs r3, r3, #1",
-        "bcc 1f",
-        "adds r3, r3, #1",
-        "b 2f",
+        "push {{r3-r11, lr}}",
+        "ldm r0, {{r0, r1, r2, r10, r11, r12, lr}}",
+        // r0 place of the first pixel, r1 distance of pixels, r2 output, r3 pairs of fours, r4-r9 values.
         "1:",
-        ".irp half, 0, 1",
-        ".if \\half == 1",
+        "lsrs r3, r10, #1",
+        "bcs 3f",
+        "beq 5f",
         "2:",
-        ".endif",
+        ".irp half, 0, 1",
         "ldr r5, [r0, r1]",
         "ldr r6, [r0, r1, lsl #1]",
         "ldr r4, [r0], #4",
+        ".if \\half == 1",
+        "4:",
+        ".endif",
         "sxtb16 r7, r4, ror #8",
         "sxtb16 r8, r5, ror #8",
         "sxtb16 r9, r6, ror #8",
@@ -352,9 +373,27 @@ pub(super) unsafe extern "C" fn widen(x: *const i8, stride: usize, out: *mut u32
         "stm r2!, {{r4-r9}}",
         ".endr",
         "subs r3, r3, #1",
+        "bne 2b",
+        "5:",
+        "cmp r11, #0",
+        "beq 6f",
+        "ldrsb r5, [r0, r1]",
+        "add r4, r0, r1, lsl #1",
+        "ldrsb r6, [r4]",
+        "ldrsb r4, [r0], #1",
+        "stm r2!, {{r4-r6}}",
+        "6:",
+        "add r0, r0, lr",
+        "subs r12, r12, #1",
         "bne 1b",
-        "pop {{r4-r9}}",
-        "bx lr",
+        "pop {{r3-r11, pc}}",
+        // The odd four first.
+        "3:",
+        "ldr r5, [r0, r1]",
+        "ldr r6, [r0, r1, lsl #1]",
+        "ldr r4, [r0], #4",
+        "add r3, r3, #1",
+        "b 4b",
     )
 }
 
