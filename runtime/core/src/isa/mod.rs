@@ -413,6 +413,13 @@ pub(crate) trait Isa {
     /// `sum_k (x[k] - input_zero) * (w[k] - weight_zero)`; `x` and `w` have the same length.
     fn dot(x: &[i8], w: &[i8], input_zero: i32, weight_zero: i32) -> i32;
 
+    /// `sums[i] = sum_k (x[k] - input_zero) * w[i, k]`; `w` is `[sums, x]`, `x` is not empty.
+    fn dots(x: &[i8], w: &[i8], input_zero: i32, sums: &mut [i32]) {
+        for (sum, w) in sums.iter_mut().zip(w.chunks_exact(x.len())) {
+            *sum = Self::dot(x, w, input_zero, 0);
+        }
+    }
+
     /// Depthwise convolution of one image: the output rows from `first` on, as many as `out`, `[h, w, n]`, holds.
     ///
     /// Portable weights are `[kernel_h, kernel_w, n]`; packed ones those of `Layer::Depthwise`. Output channel `i`

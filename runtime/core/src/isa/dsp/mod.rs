@@ -3,6 +3,8 @@
 #[cfg(all(target_arch = "arm", target_os = "none", feature = "isa-dsp"))]
 mod asm;
 mod depthwise;
+#[cfg(all(target_arch = "arm", target_os = "none", feature = "isa-dsp"))]
+mod elementwise;
 mod full;
 #[cfg(all(target_arch = "arm", target_os = "none", feature = "isa-dsp"))]
 mod kernel;
@@ -50,7 +52,7 @@ impl Isa for Dsp {
     fn matmul(p: &Reduction<'_>, k: usize, rows: &[i8], out: &mut [i8], scratch: &mut [i8]) {
         match p.packed {
             Some(constants) => full::matmul(p, constants, k, rows, out, scratch),
-            None => Scalar::matmul(p, k, rows, out, scratch),
+            None => kernel::portable(p, k, rows, out, scratch),
         }
     }
 
@@ -87,11 +89,15 @@ impl Isa for Dsp {
     }
 
     fn dot(x: &[i8], w: &[i8], input_zero: i32, weight_zero: i32) -> i32 {
-        Scalar::dot(x, w, input_zero, weight_zero)
+        kernel::dot(x, w, input_zero, weight_zero)
+    }
+
+    fn dots(x: &[i8], w: &[i8], input_zero: i32, sums: &mut [i32]) {
+        kernel::dots(x, w, input_zero, sums);
     }
 
     fn max(row: &[i8], out: &mut [i8]) {
-        Scalar::max(row, out);
+        kernel::max(row, out);
     }
 
     fn accumulate(row: &[i8], sum: &mut [i32]) {
@@ -99,7 +105,7 @@ impl Isa for Dsp {
     }
 
     fn add(p: &SumParams, a: Source<'_>, b: &[i8], out: &mut [i8]) {
-        Scalar::add(p, a, b, out);
+        kernel::add(p, a, b, out);
     }
 
     fn mul(p: &ProductParams, a: Source<'_>, b: &[i8], out: &mut [i8]) {
