@@ -1,8 +1,9 @@
 //! Convolutions: how the rows of [`Tile::rows`] come about.
 
-use super::copy::{copy_pieces, fill_pieces};
+use super::copy::{copy_pieces, fill};
 use super::pack::{TapOrder, padded};
 use super::tile::Tile;
+use crate::isa::window::axis;
 use crate::isa::{Geometry, Taps};
 
 /// Bytes of scratch for a product whose rows have `k` values: a row that is read beyond the end of its tensor is copied.
@@ -87,32 +88,56 @@ fn columns_for(g: &Geometry, scratch: usize) -> usize {
     room.checked_sub(usize::from(w.kernel_w)).map_or(0, |room| room / usize::from(w.stride_w) + 1)
 }
 
-/// Copies the columns that `count` windows from output pixel `(oy, ox)` on read, `[column][kernel row][channel]`.
-fn band(g: &Geometry, image: &[i8], (oy, ox): (usize, usize), count: usize, scratch: &mut [i8]) {
-    let w = &g.window;
-    let (c, width, kernel_h) = (g.input.c as usize, g.input.w as usize, usize::from(w.kernel_h));
-    let columns = (count - 1) * usize::from(w.stride_w) + usize::from(w.kernel_w);
-    let (start, left) = (ox * usize::from(w.stride_w), usize::from(w.pad.left));
-    // Columns before the image, in it, and behind it.
-    let before = left.saturating_sub(start).min(columns);
-    let first = (start + before).saturating_sub(left);
-    let inside = width.saturating_sub(first).min(columns - before);
+/// The part of the columns and kernel rows of some windows that lies in the image.
+struct Inside {
+    /// Columns of the windows, and those of them that lie before the image and in it.
+    columns: usize,
+    before: usize,
+    inside: usize,
+    /// First of the columns inside.
+    x: usize,
+    /// Kernel rows above the image and in it, and the image row of the first inside.
+    above: usize,
+    rows: usize,
+    y: usize,
+}
+
+impl Inside {
+    /// Of `count` windows from output pixel `(oy, ox)` on.
+    fn of(g: &Geometry, (oy, ox): (usize, usize), count: usize) -> Self {
+        let w = &g.window;
+        let columns = (count - 1) * usize::from(w.stride_w) + usize::from(w.kernel_w);
+        let (start, left) = (ox * usize::from(w.stride_w), usize::from(w.pad.left));
+        let before = left.saturating_sub(start).min(columns);
+        let x = (start + before).saturating_sub(left);
+        let inside = (g.input.w as usize).saturating_sub(x).min(columns - before);
+        let rows = axis(oy, g.input.h as usize, w.kernel_h, w.stride_h, w.dilation_h, w.pad.top);
+        let (above, y) = (rows.taps.start, rows.first);
+        Self { columns, before, inside, x, above, rows: rows.taps.len(), y }
+    }
+
+    /// Whether some taps lie outside.
+    fn padded(&self, g: &Geometry) -> bool {
+        self.rows < g.window.kernel_h.into() || self.inside < self.columns
+    }
+}
+
+/// Copies the columns that `count` windows from output pixel `at` on read, `[column][kernel row][channel]`.
+fn band(g: &Geometry, image: &[i8], at: (usize, usize), count: usize, scratch: &mut [i8]) {
+    let (c, kernel_h) = (g.input.c as usize, usize::from(g.window.kernel_h));
+    let part = Inside::of(g, at, count);
     let pitch = kernel_h * c;
-    for ky in 0..kernel_h {
-        let row = &mut scratch[ky * c..];
-        let y = (oy * usize::from(w.stride_h) + ky * usize::from(w.dilation_h)).checked_sub(w.pad.top.into());
-        match y.filter(|&y| y < g.input.h as usize) {
-            Some(y) if inside > 0 => {
-                fill_pieces(g.fill, c, before, row, pitch);
-                let source = &image[(y * width + first) * c..];
-                copy_pieces(source, c, c, inside, &mut row[before * pitch..], pitch);
-                let behind = columns - before - inside;
-                if behind > 0 {
-                    fill_pieces(g.fill, c, behind, &mut row[(before + inside) * pitch..], pitch);
-                }
-            }
-            _ => fill_pieces(g.fill, c, columns, row, pitch),
-        }
+    if part.padded(g) {
+        fill(g.fill, &mut scratch[..part.columns * pitch]);
+    }
+    if part.inside == 0 {
+        return;
+    }
+    for ky in 0..part.rows {
+        let y = part.y + ky * usize::from(g.window.dilation_h);
+        let source = &image[(y * g.input.w as usize + part.x) * c..];
+        let to = &mut scratch[part.before * pitch + (part.above + ky) * c..];
+        copy_pieces(source, c, c, part.inside, to, pitch);
     }
 }
 

@@ -5,6 +5,9 @@ mod copy;
 mod depthwise;
 #[cfg(all(target_arch = "arm", target_os = "none", feature = "isa-mve"))]
 #[allow(unsafe_code, reason = "Helium registers cannot leave an assembly block")]
+mod gather;
+#[cfg(all(target_arch = "arm", target_os = "none", feature = "isa-mve"))]
+#[allow(unsafe_code, reason = "Helium registers cannot leave an assembly block")]
 mod gemm;
 mod pack;
 mod tile;
@@ -38,6 +41,7 @@ impl Isa for Mve {
         let layer = Layer::Depthwise { window: g.window, c: g.input.c as usize, multiplier };
         match pack::computed(&layer) {
             Layer::Full { taps, .. } => conv::conv_scratch(taps),
+            _ if pack::packed(&layer).is_some() => depthwise::scratch(g),
             _ => g.window.taps() * g.input.c as usize,
         }
     }
