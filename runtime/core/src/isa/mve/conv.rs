@@ -1,7 +1,7 @@
 //! Convolutions: how the rows of [`Tile::rows`] come about.
 
-use super::copy::{copy_pieces, fill};
-use super::pack::{TapOrder, padded};
+use super::copy::{Windows, copy_pieces, fill};
+use super::pack::{LANES, TapOrder, padded};
 use super::tile::Tile;
 use crate::isa::window::axis;
 use crate::isa::{Geometry, Taps};
@@ -37,6 +37,17 @@ pub(super) fn rows(t: &Tile<'_>, k: usize, x: &[i8], step: usize, out: &mut [i8]
     }
 }
 
+/// How a convolution's rows come about.
+#[derive(Clone, Copy)]
+enum Way {
+    /// They stand in the image.
+    InPlace,
+    /// They overlap in a band of columns.
+    Columns,
+    /// They are copied from a band of rows.
+    Rows,
+}
+
 /// Convolution of one image: the output pixels from `first` on, as many as `out` holds.
 pub(super) fn conv(
     t: &Tile<'_>,
@@ -48,13 +59,13 @@ pub(super) fn conv(
 ) {
     let w = &g.window;
     let in_place = w.kernel_h == 1 && w.kernel_w == 1 && w.pad.is_none();
-    let most = match (in_place, TapOrder::of(g.taps())) {
-        (true, _) => g.width,
-        (_, TapOrder::Columns) => columns_for(g, scratch.len()),
-        (_, TapOrder::Rows) => return patches(t, g, image, first, out, scratch),
+    let (way, most) = match TapOrder::of(g.taps()) {
+        _ if in_place => (Way::InPlace, g.width),
+        TapOrder::Columns => (Way::Columns, columns_for(g, scratch.len())),
+        TapOrder::Rows => (Way::Rows, patches_for(t, g, scratch.len())),
     };
     if most == 0 {
-        return;
+        return one_by_one(t, g, image, first, out, scratch);
     }
     // Blocks of equal width.
     let most = g.width.div_ceil(g.width.div_ceil(most));
@@ -63,15 +74,23 @@ pub(super) fn conv(
         let (oy, ox) = g.pixel(at);
         let count = (most - ox % most).min(g.width - ox).min(out.len() / t.n);
         let (block, rest) = out.split_at_mut(count * t.n);
-        if in_place {
-            let (c, width) = (g.input.c as usize, g.input.w as usize);
-            let (stride_h, stride_w) = (usize::from(w.stride_h), usize::from(w.stride_w));
-            let x = &image[(oy * stride_h * width + ox * stride_w) * c..];
-            rows(t, c, x, stride_w * c, block, scratch);
-        } else {
-            let step = usize::from(w.stride_w) * usize::from(w.kernel_h) * g.input.c as usize;
-            band(g, image, (oy, ox), count, scratch);
-            t.rows(scratch, step, block);
+        match way {
+            Way::InPlace => {
+                let (c, width) = (g.input.c as usize, g.input.w as usize);
+                let (stride_h, stride_w) = (usize::from(w.stride_h), usize::from(w.stride_w));
+                let x = &image[(oy * stride_h * width + ox * stride_w) * c..];
+                rows(t, c, x, stride_w * c, block, scratch);
+            }
+            Way::Columns => {
+                let step = usize::from(w.stride_w) * usize::from(w.kernel_h) * g.input.c as usize;
+                columns(g, image, (oy, ox), count, scratch);
+                t.rows(scratch, step, block);
+            }
+            Way::Rows => {
+                let (patches, band) = scratch.split_at_mut(count * t.taps());
+                copy_windows(t, g, image, (oy, ox), count, band, patches);
+                t.rows(patches, t.taps(), block);
+            }
         }
         out = rest;
         at += count;
@@ -123,7 +142,7 @@ impl Inside {
 }
 
 /// Copies the columns that `count` windows from output pixel `at` on read, `[column][kernel row][channel]`.
-fn band(g: &Geometry, image: &[i8], at: (usize, usize), count: usize, scratch: &mut [i8]) {
+fn columns(g: &Geometry, image: &[i8], at: (usize, usize), count: usize, scratch: &mut [i8]) {
     let (c, kernel_h) = (g.input.c as usize, usize::from(g.window.kernel_h));
     let part = Inside::of(g, at, count);
     let pitch = kernel_h * c;
@@ -141,17 +160,61 @@ fn band(g: &Geometry, image: &[i8], at: (usize, usize), count: usize, scratch: &
     }
 }
 
-/// Copies as many patches as there is room for, then multiplies them.
-fn patches(t: &Tile<'_>, g: &Geometry, image: &[i8], first: usize, out: &mut [i8], scratch: &mut [i8]) {
-    let (k, taps) = (g.taps().total(), t.taps());
-    let count = scratch.len() / taps;
-    if count == 0 {
-        return;
+/// Outputs whose patches, and the rows that they are copied from, fit this much scratch; none where columns are dilated.
+fn patches_for(t: &Tile<'_>, g: &Geometry, scratch: usize) -> usize {
+    let w = &g.window;
+    let column = usize::from(w.kernel_h) * g.input.c as usize;
+    let step = usize::from(w.stride_w) * column;
+    if w.dilation_w > 1 || g.input.c as usize * usize::from(w.kernel_w) != g.taps().len {
+        return 0;
     }
-    for (block, out) in out.chunks_mut(count * t.n).enumerate() {
-        for (i, patch) in scratch.chunks_exact_mut(taps).take(out.len() / t.n).enumerate() {
-            g.patch(image, first + block * count + i, &mut patch[..k]);
-        }
-        t.rows(scratch, taps, out);
+    (scratch + step).saturating_sub(usize::from(w.kernel_w) * column) / (t.taps() + step)
+}
+
+/// Copies the windows of `count` outputs from output pixel `at` on, by way of the rows that they lie in, padded.
+fn copy_windows(
+    t: &Tile<'_>,
+    g: &Geometry,
+    image: &[i8],
+    at: (usize, usize),
+    count: usize,
+    band: &mut [i8],
+    patches: &mut [i8],
+) {
+    let w = &g.window;
+    let (c, taps) = (g.input.c as usize, g.taps());
+    let part = Inside::of(g, at, count);
+    let pitch = part.columns * c;
+    let band = &mut band[..taps.runs * pitch];
+    if part.padded(g) {
+        fill(g.fill, band);
+    }
+    if part.inside > 0 && part.rows > 0 {
+        let row = g.input.w as usize * c;
+        let from = &image[part.y * row + part.x * c..];
+        let to = &mut band[part.above * pitch + part.before * c..];
+        copy_pieces(from, row * usize::from(w.dilation_h), part.inside * c, part.rows, to, pitch);
+    }
+    let step = usize::from(w.stride_w) * c;
+    for start in (0..taps.len).step_by(LANES) {
+        let windows = Windows {
+            step,
+            pitch,
+            runs: taps.runs,
+            to_step: t.taps(),
+            count,
+            len: LANES.min(taps.len - start),
+            to_pitch: taps.len,
+        };
+        windows.copy(&band[start..], &mut patches[start..]);
+    }
+}
+
+/// Copies one window after another.
+fn one_by_one(t: &Tile<'_>, g: &Geometry, image: &[i8], first: usize, out: &mut [i8], scratch: &mut [i8]) {
+    let Some(patch) = scratch.get_mut(..t.taps()) else { return };
+    for (i, out) in out.chunks_exact_mut(t.n).enumerate() {
+        g.patch(image, first + i, &mut patch[..g.taps().total()]);
+        t.rows(patch, 0, out);
     }
 }

@@ -1,5 +1,40 @@
 //! Copies of equally spaced pieces.
 
+/// Windows that are copied: `count` times `runs` runs of `len` bytes, at most 16.
+#[repr(C)]
+pub(super) struct Windows {
+    /// From one window to the next.
+    pub(super) step: usize,
+    /// From one run to the next.
+    pub(super) pitch: usize,
+    pub(super) runs: usize,
+    /// From one copied window to the next.
+    pub(super) to_step: usize,
+    pub(super) count: usize,
+    pub(super) len: usize,
+    /// From one copied run to the next.
+    pub(super) to_pitch: usize,
+}
+
+impl Windows {
+    /// Copies them.
+    #[cfg(not(all(target_arch = "arm", target_os = "none", feature = "isa-mve")))]
+    pub(super) fn copy(&self, from: &[i8], to: &mut [i8]) {
+        for i in 0..self.count {
+            for run in 0..self.runs {
+                let source = &from[i * self.step + run * self.pitch..][..self.len];
+                to[i * self.to_step + run * self.to_pitch..][..self.len].copy_from_slice(source);
+            }
+        }
+    }
+
+    /// Copies them.
+    #[cfg(all(target_arch = "arm", target_os = "none", feature = "isa-mve"))]
+    pub(super) fn copy(&self, from: &[i8], to: &mut [i8]) {
+        helium::copy_windows(self, from, to);
+    }
+}
+
 /// Copies `count` pieces of `len` bytes, `from_pitch` apart in `from`, to pieces `pitch` apart in `to`.
 #[cfg(not(all(target_arch = "arm", target_os = "none", feature = "isa-mve")))]
 pub(super) fn copy_pieces(
@@ -27,6 +62,7 @@ pub(super) use helium::{copy_pieces, fill};
 #[cfg(all(target_arch = "arm", target_os = "none", feature = "isa-mve"))]
 #[allow(unsafe_code, reason = "Helium registers cannot leave an assembly block")]
 mod helium {
+    use super::Windows;
     use core::arch::naked_asm;
 
     /// Copies `count` pieces of `len` bytes, `from_pitch` apart in `from`, to pieces `pitch` apart in `to`.
@@ -46,6 +82,17 @@ mod helium {
         let pieces = Pieces { from: from.as_ptr(), from_pitch, to: to.as_mut_ptr(), pitch, count, len };
         // SAFETY: the slices just taken hold all pieces.
         unsafe { if len == 16 { copy_16(&pieces) } else { copy(&pieces) } }
+    }
+
+    /// [`Windows::copy`].
+    pub(super) fn copy_windows(w: &Windows, from: &[i8], to: &mut [i8]) {
+        if w.count == 0 || w.runs == 0 {
+            return;
+        }
+        let from = &from[..(w.count - 1) * w.step + (w.runs - 1) * w.pitch + w.len];
+        let to = &mut to[..(w.count - 1) * w.to_step + (w.runs - 1) * w.to_pitch + w.len];
+        // SAFETY: the slices just taken hold all runs.
+        unsafe { windows(w, from.as_ptr(), to.as_mut_ptr()) }
     }
 
     /// Fills all of `to`.
@@ -125,6 +172,35 @@ mod helium {
             "letp lr, 2b",
             "3:",
             "pop {{r7, pc}}",
+        )
+    }
+
+    /// # Safety
+    ///
+    /// All runs must be there, at least one.
+    #[unsafe(naked)]
+    unsafe extern "C" fn windows(windows: &Windows, from: *const i8, to: *mut i8) {
+        naked_asm!(
+            ".cpu cortex-m55",
+            "push {{r3-r11, lr}}",
+            "ldm r0, {{r3-r9}}",
+            "vctp.8 r8",
+            "2:",
+            "mov r10, r1",
+            "mov r11, r2",
+            "dls lr, r5",
+            "3:",
+            "vpstt",
+            "vldrbt.u8 q0, [r10]",
+            "vstrbt.8 q0, [r11]",
+            "add r10, r10, r4",
+            "add r11, r11, r9",
+            "le lr, 3b",
+            "add r1, r1, r3",
+            "add r2, r2, r6",
+            "subs r7, r7, #1",
+            "bne 2b",
+            "pop {{r3-r11, pc}}",
         )
     }
 }
