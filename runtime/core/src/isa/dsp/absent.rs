@@ -2,7 +2,7 @@
 
 use super::Reduction;
 use super::full::Full;
-use crate::isa::Geometry;
+use crate::isa::{Geometry, Isa, Scalar, Source, SumParams};
 
 /// Rows that are done: none.
 pub(super) fn matmul(_: &Reduction<'_>, _: &Full<'_>, _: &[i8], _: &mut [i8], _: &mut [i8]) -> usize {
@@ -32,4 +32,12 @@ pub(super) fn depthwise(
     _: &mut [i8],
 ) -> usize {
     0
+}
+
+pub(super) fn add(p: &SumParams, a: Source<'_>, b: &[i8], out: &mut [i8]) {
+    Scalar::add(p, a, b, out);
+}
+
+pub(super) fn max(row: &[i8], out: &mut [i8]) {
+    Scalar::max(row, out);
 }

@@ -37,6 +37,7 @@ pub(super) struct Tile {
 #[unsafe(naked)]
 pub(super) unsafe extern "C" fn tile(arguments: *mut Tile) {
     naked_asm!(
+        ".cpu cortex-m4",
         "push {{r0, r4-r11, lr}}",
         "adr.w r1, 2f",
         "ldr r2, [r0, #16]",
@@ -177,6 +178,7 @@ pub(super) struct Row {
 #[unsafe(naked)]
 pub(super) unsafe extern "C" fn row(arguments: *mut Row) {
     naked_asm!(
+        ".cpu cortex-m4",
         "push {{r0, r1, r4-r11, lr}}",
         "sub sp, sp, #4",
         "adr.w r1, 2f",
@@ -327,6 +329,7 @@ pub(super) unsafe extern "C" fn row(arguments: *mut Row) {
 #[unsafe(naked)]
 pub(super) unsafe extern "C" fn widen(x: *const i8, stride: usize, out: *mut u32, fours: usize) {
     naked_asm!(
+        ".cpu cortex-m4",
         "push {{r4-r9}}",
         "lsrs r3, r3, #1",
         "bcc 1f",
@@ -387,6 +390,7 @@ pub(super) struct Depthwise3 {
 #[unsafe(naked)]
 pub(super) unsafe extern "C" fn depthwise3(arguments: *mut Depthwise3) {
     naked_asm!(
+        ".cpu cortex-m4",
         "push {{r0, r4-r11, lr}}",
         "ldm r0, {{r8, r9, r11, r12}}",
         "add r10, r8, r9, lsl #1",
@@ -472,6 +476,7 @@ pub(super) struct Depthwise {
 #[unsafe(naked)]
 pub(super) unsafe extern "C" fn depthwise(arguments: *const Depthwise) {
     naked_asm!(
+        ".cpu cortex-m4",
         "push {{r0, r4-r11, lr}}",
         "ldm r0, {{r11, r12, lr}}",
         "movs r6, #0",

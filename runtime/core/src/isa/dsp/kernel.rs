@@ -2,10 +2,11 @@
 #![allow(unsafe_code, reason = "calls of the inner loops, whose bounds are checked before")]
 
 use super::asm::{self, Row, Tile};
+use super::elementwise::limit;
+pub(super) use super::elementwise::{add, max};
 use super::full::{EXACT, FAST, Full, HEADER, PAIR, SEGMENT, channel, place, run_words};
 use super::{Reduction, TILE, depthwise};
 use crate::isa::Geometry;
-use crate::quant::Clamp;
 use core::ptr;
 
 /// Words at the start of `bytes`, `None` where there is no room for them.
@@ -115,13 +116,6 @@ fn row(p: &Reduction<'_>, layer: &Full<'_>, x: &[i8], out: &mut [i8]) {
             let (bias, factor) = channel(layer.constants, three * 6 + i);
             *out = p.scale(factor, bias.wrapping_add(sum));
         }
-    }
-}
-
-/// Limits the outputs of the kernels, which saturate to 8 bits.
-fn limit(clamp: Clamp, out: &mut [i8]) {
-    if clamp != Clamp::FULL {
-        out.iter_mut().for_each(|y| *y = (*y).max(clamp.min).min(clamp.max));
     }
 }
 

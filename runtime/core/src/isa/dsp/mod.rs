@@ -3,6 +3,8 @@
 #[cfg(all(target_arch = "arm", target_os = "none", feature = "isa-dsp"))]
 mod asm;
 mod depthwise;
+#[cfg(all(target_arch = "arm", target_os = "none", feature = "isa-dsp"))]
+mod elementwise;
 mod full;
 #[cfg(all(target_arch = "arm", target_os = "none", feature = "isa-dsp"))]
 mod kernel;
@@ -91,7 +93,7 @@ impl Isa for Dsp {
     }
 
     fn max(row: &[i8], out: &mut [i8]) {
-        Scalar::max(row, out);
+        kernel::max(row, out);
     }
 
     fn accumulate(row: &[i8], sum: &mut [i32]) {
@@ -99,7 +101,7 @@ impl Isa for Dsp {
     }
 
     fn add(p: &SumParams, a: Source<'_>, b: &[i8], out: &mut [i8]) {
-        Scalar::add(p, a, b, out);
+        kernel::add(p, a, b, out);
     }
 
     fn mul(p: &ProductParams, a: Source<'_>, b: &[i8], out: &mut [i8]) {
