@@ -438,8 +438,8 @@ pub(crate) trait Isa {
     /// `out[i] = max(out[i], row[i])`.
     fn max(row: &[i8], out: &mut [i8]);
 
-    /// `sum[i] += row[i]`.
-    fn accumulate(row: &[i8], sum: &mut [i32]);
+    /// `sum[i] += rows[k, i]` for all rows: `rows` is `[k, n]`, `sum` `[n]`.
+    fn accumulate(rows: &[i8], sum: &mut [i32]);
 
     /// Requantised sum. `b` is as long as `out`, or has one value for all.
     fn add(p: &SumParams, a: Source<'_>, b: &[i8], out: &mut [i8]);

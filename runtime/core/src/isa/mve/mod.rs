@@ -1,12 +1,23 @@
 //! Helium: Cortex-M55, M85.
 
+#[cfg(all(target_arch = "arm", target_os = "none", feature = "isa-mve"))]
+#[allow(unsafe_code, reason = "Helium registers cannot leave an assembly block")]
+mod byte;
 mod conv;
 mod copy;
 mod depthwise;
 #[cfg(all(target_arch = "arm", target_os = "none", feature = "isa-mve"))]
 #[allow(unsafe_code, reason = "Helium registers cannot leave an assembly block")]
+mod element;
+#[cfg(all(target_arch = "arm", target_os = "none", feature = "isa-mve"))]
+#[allow(unsafe_code, reason = "Helium registers cannot leave an assembly block")]
+mod gather;
+#[cfg(all(target_arch = "arm", target_os = "none", feature = "isa-mve"))]
+#[allow(unsafe_code, reason = "Helium registers cannot leave an assembly block")]
 mod gemm;
 mod pack;
+#[cfg(all(target_arch = "arm", target_os = "none", feature = "isa-mve"))]
+mod tail;
 mod tile;
 
 #[cfg(feature = "encode")]
@@ -38,6 +49,7 @@ impl Isa for Mve {
         let layer = Layer::Depthwise { window: g.window, c: g.input.c as usize, multiplier };
         match pack::computed(&layer) {
             Layer::Full { taps, .. } => conv::conv_scratch(taps),
+            _ if pack::packed(&layer).is_some() => depthwise::scratch(g),
             _ => g.window.taps() * g.input.c as usize,
         }
     }
@@ -74,34 +86,112 @@ impl Isa for Mve {
     }
 
     fn dot(x: &[i8], w: &[i8], input_zero: i32, weight_zero: i32) -> i32 {
-        Scalar::dot(x, w, input_zero, weight_zero)
+        native::dot(x, w, input_zero, weight_zero)
     }
 
     fn max(row: &[i8], out: &mut [i8]) {
-        Scalar::max(row, out);
+        native::max(row, out);
     }
 
-    fn accumulate(row: &[i8], sum: &mut [i32]) {
-        Scalar::accumulate(row, sum);
+    fn accumulate(rows: &[i8], sum: &mut [i32]) {
+        native::accumulate(rows, sum);
     }
 
     fn add(p: &SumParams, a: Source<'_>, b: &[i8], out: &mut [i8]) {
-        Scalar::add(p, a, b, out);
+        native::add(p, a, b, out);
     }
 
     fn mul(p: &ProductParams, a: Source<'_>, b: &[i8], out: &mut [i8]) {
-        Scalar::mul(p, a, b, out);
+        native::mul(p, a, b, out);
     }
 
     fn lookup(table: &[i8; 256], a: Source<'_>, out: &mut [i8]) {
-        Scalar::lookup(table, a, out);
+        native::lookup(table, a, out);
     }
 
     fn rescale(p: &RescaleParams, a: Source<'_>, out: &mut [i8]) {
-        Scalar::rescale(p, a, out);
+        native::rescale(p, a, out);
     }
 
     fn softmax(exp: &[i32], row: &[i8], out: &mut [i8]) {
         Scalar::softmax(exp, row, out);
+    }
+}
+
+/// The kernels that have no layout of their own, on other cores.
+#[cfg(not(all(target_arch = "arm", target_os = "none", feature = "isa-mve")))]
+mod native {
+    use super::{Isa, ProductParams, RescaleParams, Scalar, Source, SumParams};
+
+    pub(super) fn dot(x: &[i8], w: &[i8], input_zero: i32, weight_zero: i32) -> i32 {
+        Scalar::dot(x, w, input_zero, weight_zero)
+    }
+
+    pub(super) fn max(row: &[i8], out: &mut [i8]) {
+        Scalar::max(row, out);
+    }
+
+    pub(super) fn accumulate(rows: &[i8], sum: &mut [i32]) {
+        Scalar::accumulate(rows, sum);
+    }
+
+    pub(super) fn add(p: &SumParams, a: Source<'_>, b: &[i8], out: &mut [i8]) {
+        Scalar::add(p, a, b, out);
+    }
+
+    pub(super) fn mul(p: &ProductParams, a: Source<'_>, b: &[i8], out: &mut [i8]) {
+        Scalar::mul(p, a, b, out);
+    }
+
+    pub(super) fn lookup(table: &[i8; 256], a: Source<'_>, out: &mut [i8]) {
+        Scalar::lookup(table, a, out);
+    }
+
+    pub(super) fn rescale(p: &RescaleParams, a: Source<'_>, out: &mut [i8]) {
+        Scalar::rescale(p, a, out);
+    }
+}
+
+/// The kernels that have no layout of their own.
+#[cfg(all(target_arch = "arm", target_os = "none", feature = "isa-mve"))]
+#[allow(unsafe_code, reason = "Helium registers cannot leave an assembly block")]
+mod native {
+    use super::{Source, byte};
+
+    pub(super) use super::element::{add, mul, rescale};
+
+    pub(super) fn dot(x: &[i8], w: &[i8], input_zero: i32, weight_zero: i32) -> i32 {
+        let mut sums = [0i32; 3];
+        let len = x.len().min(w.len());
+        // SAFETY: both have `len` values.
+        unsafe { byte::dot(x.as_ptr(), w.as_ptr(), len, sums.as_mut_ptr()) };
+        let [products, x, w] = sums;
+        let both = input_zero.wrapping_mul(weight_zero).wrapping_mul(len as i32);
+        products
+            .wrapping_sub(input_zero.wrapping_mul(w))
+            .wrapping_sub(weight_zero.wrapping_mul(x))
+            .wrapping_add(both)
+    }
+
+    pub(super) fn max(row: &[i8], out: &mut [i8]) {
+        // SAFETY: both have as many values as the shorter.
+        unsafe { byte::max(row.as_ptr(), out.as_mut_ptr(), row.len().min(out.len())) }
+    }
+
+    pub(super) fn accumulate(rows: &[i8], sum: &mut [i32]) {
+        let count = rows.len().checked_div(sum.len()).unwrap_or(0);
+        if count > 0 {
+            // SAFETY: `rows` has `count` rows as long as `sum`.
+            unsafe { byte::accumulate(rows.as_ptr(), sum.as_mut_ptr(), sum.len(), count) }
+        }
+    }
+
+    pub(super) fn lookup(table: &[i8; 256], a: Source<'_>, out: &mut [i8]) {
+        let (a, len) = match a {
+            Source::InPlace => (out.as_ptr(), out.len()),
+            Source::From(a) => (a.as_ptr(), out.len().min(a.len())),
+        };
+        // SAFETY: `a` and `out` have `len` values, and an index is a byte.
+        unsafe { byte::lookup(table.as_ptr(), a, out.as_mut_ptr(), len) }
     }
 }

@@ -42,7 +42,7 @@ impl<'a> Tile<'a> {
     }
 
     /// The tile of the channels from those of group `first` on, `n` of them.
-    fn channels(&self, first: usize, n: usize) -> Self {
+    pub(super) fn channels(&self, first: usize, n: usize) -> Self {
         Self {
             n,
             weights: &self.weights[first * self.group..][..n.div_ceil(GROUP) * self.group],
@@ -115,7 +115,7 @@ impl<'a> Tile<'a> {
                 }
             }
             _ => {
-                let mut part = |x: &[i8], count: usize, out: &mut [i8]| {
+                let part = |x: &[i8], count: usize, out: &mut [i8]| {
                     if whole > 0 {
                         pairs(&self.channels(0, whole * GROUP), x, step, count, out, (self.n, self.n));
                     }
