@@ -24,6 +24,22 @@ pub(crate) fn build(toolchain: &Toolchain, board: &Board) -> Result<PathBuf, Str
     Ok(image)
 }
 
+/// Builds the plugin that counts instructions, for the host, and puts it beside the images.
+pub(crate) fn plugin() -> Result<PathBuf, String> {
+    let target = paths::cross("host").join("cyclemeter");
+    let mut command = host_cargo();
+    command.args(["build", "--release", "--locked", "--target-dir"]).arg(&target);
+    call(command.current_dir(paths::root().join("tests/cyclemeter")).stdout(std::io::stderr()))?;
+    let plugin = paths::plugin();
+    let built = target.join("release").join(plugin.file_name().unwrap_or_default());
+    let failed = |error| format!("{} cannot be copied to {}: {error}", built.display(), plugin.display());
+    fs::create_dir_all(paths::images()).map_err(failed)?;
+    // A QEMU that is running keeps the file it has loaded.
+    let fresh = plugin.with_extension(format!("new-{}", std::process::id()));
+    fs::copy(&built, &fresh).and_then(|_| fs::rename(&fresh, &plugin)).map_err(failed)?;
+    Ok(plugin)
+}
+
 /// The crate of `board`.
 fn folder(board: &Board) -> PathBuf {
     paths::root().join("firmware/boards").join(board.name)

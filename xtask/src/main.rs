@@ -20,6 +20,7 @@ usage: cargo xtask COMMAND
   size                     code flash of each board's image, without a model
   golden [--overwrite]     show how the golden files would change; with --overwrite, change them
   firmware [--board B]     build the images; prints the path of each as the only output
+  cyclemeter               build the QEMU plugin that counts instructions; prints its path as the only output
   qemu B [IMAGE]           start board B with its image, without a job
 
 The build directory is $DUNLIN_TARGET_DIR, else $CARGO_TARGET_DIR, else ${XDG_CACHE_HOME:-~/.cache}/dunlin/target.
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
         ["golden", rest @ ..] => tasks::golden(rest),
         ["firmware"] => firmware::print(None),
         ["firmware", "--board", board] => firmware::print(Some(board)),
+        ["cyclemeter"] => firmware::plugin().map(|path| println!("{}", path.display())),
         ["qemu", board] => firmware::start(board, None),
         ["qemu", board, image] => firmware::start(board, Some(image)),
         ["help" | "--help" | "-h"] => {

@@ -18,7 +18,8 @@ pub(crate) fn setup() -> Result<(), String> {
 fn images(steps: &mut Steps, setup: &Setup) -> bool {
     match setup.can("emulated boards") {
         Ok(toolchain) => steps.run(&format!("firmware images ({})", toolchain.name()), || {
-            BOARDS.iter().try_for_each(|board| firmware::build(toolchain, board).map(|_| ()))
+            BOARDS.iter().try_for_each(|board| firmware::build(toolchain, board).map(|_| ()))?;
+            firmware::plugin().map(|_| ())
         }),
         Err(reason) => {
             steps.left_out("emulated boards", &reason);
@@ -31,6 +32,7 @@ fn images(steps: &mut Steps, setup: &Setup) -> bool {
 fn with_images(mut command: std::process::Command, emulated: bool) -> std::process::Command {
     if emulated {
         command.env("DUNLIN_FIRMWARE", paths::images());
+        command.env("DUNLIN_CYCLEMETER", paths::plugin());
     } else {
         command.env(NO_EMULATION.0, NO_EMULATION.1);
     }

@@ -24,6 +24,12 @@ pub enum EmulateError {
         /// What is wrong with it.
         reason: String,
     },
+    /// No plugin to count with.
+    #[error("no cycle meter: {reason}; build it with `cargo xtask cyclemeter`")]
+    NoPlugin {
+        /// What is wrong.
+        reason: String,
+    },
     /// QEMU could not be started.
     #[error(
         "{program} cannot be started: {source}; install it with `cargo xtask setup` or `apt-get install qemu-system-arm`"
