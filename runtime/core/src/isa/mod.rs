@@ -10,6 +10,8 @@
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
+#[cfg(test)]
+mod conformance;
 #[cfg(any(feature = "isa-dsp", feature = "encode"))]
 mod dsp;
 mod generic;
@@ -19,6 +21,8 @@ mod mve;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 pub(crate) mod scalar;
+#[cfg(any(target_arch = "aarch64", target_arch = "x86_64"))]
+mod tile;
 mod wide;
 pub(crate) mod window;
 
@@ -257,6 +261,28 @@ impl IsaKind {
             Self::Scalar
         }
     }
+
+    /// Whether this build and this core have the instruction set.
+    pub fn is_available(self) -> bool {
+        match self {
+            Self::Scalar => {
+                cfg!(any(feature = "std", feature = "encode"))
+                    || !cfg!(any(feature = "isa-dsp", feature = "isa-mve"))
+            }
+            Self::Dsp => cfg!(any(feature = "isa-dsp", feature = "encode")),
+            Self::Mve => cfg!(any(feature = "isa-mve", feature = "encode")),
+            #[cfg(target_arch = "aarch64")]
+            Self::Neon | Self::NeonDot | Self::NeonI8mm => neon::has(self),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => avx2::has(),
+            #[allow(unreachable_patterns, reason = "no architecture has all")]
+            _ => false,
+        }
+    }
+
+    /// Every instruction set, from the plainest on.
+    pub const ALL: [Self; 7] =
+        [Self::Scalar, Self::Dsp, Self::Mve, Self::Neon, Self::NeonDot, Self::NeonI8mm, Self::Avx2];
 
     /// Name as printed in reports.
     pub const fn name(self) -> &'static str {

@@ -46,6 +46,14 @@ impl Isa for Avx2 {
     }
 }
 
+/// Whether this core has AVX2.
+pub(super) fn has() -> bool {
+    #[cfg(feature = "std")]
+    return std::arch::is_x86_feature_detected!("avx2");
+    #[cfg(not(feature = "std"))]
+    false
+}
+
 /// The best instruction set of this core.
 pub(super) fn detect() -> super::IsaKind {
     super::IsaKind::Scalar
