@@ -5,7 +5,7 @@
 
 use super::requant::{Factors, Narrow};
 use crate::isa::Reduction;
-use crate::isa::tile::{Finish, PIXELS, Rows, Runs, Tile};
+use crate::isa::tile::{Finish, Place, Rows, Tile};
 use core::arch::aarch64::*;
 
 pub(crate) struct Base;
@@ -25,36 +25,21 @@ impl Tile for Base {
 
     /// Steps of 16 taps of each channel.
     fn pack(rows: &Rows<'_>, panel: &mut [i8], finish: &mut Finish) {
-        let mut sums = Sums::default();
-        let mut steps = panel.as_chunks_mut::<64>().0.iter_mut();
-        for run in 0..rows.runs.count {
-            for (step, out) in (0..rows.runs.steps).zip(&mut steps) {
-                for (c, out) in out.as_chunks_mut::<16>().0.iter_mut().enumerate() {
-                    *out = rows.step::<16>(c, run, step);
-                    sums.add(c, out);
-                }
+        each_step::<4>(rows, finish, panel, |weights, out| {
+            for c in 0..4 {
+                store(weights[c], out, 16 * c);
             }
-        }
-        sums.fold(finish);
+        });
     }
 
-    unsafe fn block(
-        panel: &[i8],
-        finish: &Finish,
-        x: *const i8,
-        offsets: &[usize; PIXELS],
-        pixels: usize,
-        runs: Runs,
-        out: *mut i8,
-        row: usize,
-    ) {
+    unsafe fn block(panel: *const i8, finish: &Finish, place: &Place<i8>, pixels: usize, out: *mut i8) {
         // SAFETY: the caller's.
         unsafe {
             match (pixels, finish.extreme) {
-                (4, false) => block::<4, false>(panel, finish, x, offsets, runs, out, row),
-                (4, true) => block::<4, true>(panel, finish, x, offsets, runs, out, row),
-                (2, _) => block::<2, true>(panel, finish, x, offsets, runs, out, row),
-                _ => block::<1, true>(panel, finish, x, offsets, runs, out, row),
+                (4, false) => block::<4, false>(panel, finish, place, out),
+                (4, true) => block::<4, true>(panel, finish, place, out),
+                (2, _) => block::<2, true>(panel, finish, place, out),
+                _ => block::<1, true>(panel, finish, place, out),
             }
         }
     }
@@ -64,60 +49,99 @@ impl Tile for Base {
     }
 }
 
-/// Sums of the weights of up to eight channels, and whether one is -128.
-pub(super) struct Sums([int32x4_t; 8], int8x16_t);
-
-impl Default for Sums {
-    fn default() -> Self {
-        // SAFETY: every core of this architecture has Neon.
-        unsafe { Self([vdupq_n_s32(0); 8], vdupq_n_s8(0)) }
-    }
+/// Stores a vector at byte `at`.
+#[inline(always)]
+pub(super) fn store(x: int8x16_t, out: &mut [i8], at: usize) {
+    let out = &mut out[at..at + 16];
+    // SAFETY: 16 bytes are there.
+    unsafe { vst1q_s8(out.as_mut_ptr(), x) };
 }
 
-impl Sums {
-    #[inline(always)]
-    pub(super) fn add(&mut self, c: usize, weights: &[i8; 16]) {
-        // SAFETY: 16 bytes are there.
-        unsafe {
-            let w = vld1q_s8(weights.as_ptr());
-            self.0[c] = vpadalq_s16(self.0[c], vpaddlq_s8(w));
-            self.1 = vminq_s8(self.1, w);
+/// Calls `place` for every 16 taps of the `C` channels of a panel with their part of it, and folds the zero point.
+#[inline(always)]
+pub(super) fn each_step<const C: usize>(
+    rows: &Rows<'_>,
+    finish: &mut Finish,
+    panel: &mut [i8],
+    place: impl Fn([int8x16_t; C], &mut [i8]),
+) {
+    // SAFETY: every core of this architecture has Neon.
+    let (zero, mut sums) = unsafe { (vdupq_n_s8(0), [vdupq_n_s32(0); C]) };
+    let mut least = zero;
+    let mut steps = panel.chunks_exact_mut(16 * C);
+    for run in 0..rows.runs.count {
+        // Channels that do not exist repeat the last one, and are made zero.
+        let mut channels = [[].as_slice(); C];
+        for (c, channel) in channels.iter_mut().enumerate() {
+            *channel = rows.run(c.min(rows.channels - 1), run);
+        }
+        for (step, out) in (0..rows.runs.steps).zip(&mut steps) {
+            let mut weights = [zero; C];
+            for c in 0..C {
+                weights[c] = load(channels[c], 16 * step);
+                // SAFETY: as above.
+                unsafe {
+                    weights[c] = if c < rows.channels { weights[c] } else { zero };
+                    sums[c] = vpadalq_s16(sums[c], vpaddlq_s8(weights[c]));
+                    least = vminq_s8(least, weights[c]);
+                }
+            }
+            place(weights, out);
         }
     }
-
-    pub(super) fn fold(&self, finish: &mut Finish) {
-        for (c, &sum) in self.0.iter().enumerate() {
-            // SAFETY: every core of this architecture has Neon.
-            finish.fold(c, unsafe { vaddvq_s32(sum) });
-        }
+    for (c, &sum) in sums.iter().enumerate() {
         // SAFETY: as above.
-        finish.extreme = unsafe { vminvq_s8(self.1) } == i8::MIN;
+        finish.fold(c, unsafe { vaddvq_s32(sum) });
     }
+    // SAFETY: as above.
+    finish.extreme = unsafe { vminvq_s8(least) } == i8::MIN;
+}
+
+/// The 16 bytes from `at` on, zeros behind the last.
+#[inline(always)]
+fn load(row: &[i8], at: usize) -> int8x16_t {
+    let mut bytes = [0; 16];
+    let bytes = match row.get(at..at + 16) {
+        Some(whole) => whole,
+        None => {
+            let rest = row.get(at..).unwrap_or(&[]);
+            bytes[..rest.len()].copy_from_slice(rest);
+            &bytes
+        }
+    };
+    // SAFETY: 16 bytes are there.
+    unsafe { vld1q_s8(bytes.as_ptr()) }
 }
 
 /// # Safety
 /// That of [`Tile::block`].
 unsafe fn block<const P: usize, const EXTREME: bool>(
-    panel: &[i8],
+    mut w: *const i8,
     finish: &Finish,
-    x: *const i8,
-    offsets: &[usize; PIXELS],
-    runs: Runs,
+    place: &Place<i8>,
     out: *mut i8,
-    row: usize,
 ) {
-    let mut w = panel.as_ptr();
+    let (runs, row) = (place.runs, place.row);
     // SAFETY: the caller keeps every step of every run and the rows of `out` in bounds; the panel is as long as all steps.
     unsafe {
         let mut sums = [[vdupq_n_s32(0); 4]; P];
-        let mut x: [*const i8; P] = core::array::from_fn(|i| x.add(offsets[i]));
+        let mut run = place.taps;
         for _ in 0..runs.count {
+            let mut x = [run; P];
+            for i in 0..P {
+                x[i] = run.add(place.offsets[i]);
+            }
             for step in 0..runs.steps {
-                let taps: [int8x16_t; P] = core::array::from_fn(|i| vld1q_s8(x[i].add(16 * step)));
+                let mut taps = [vdupq_n_s8(0); P];
+                for i in 0..P {
+                    taps[i] = vld1q_s8(x[i].add(16 * step));
+                }
                 for c in 0..4 {
                     let weights = vld1q_s8(w.add(16 * c));
-                    let mut products: [int16x8_t; P] =
-                        core::array::from_fn(|i| vmull_s8(vget_low_s8(weights), vget_low_s8(taps[i])));
+                    let mut products = [vdupq_n_s16(0); P];
+                    for i in 0..P {
+                        products[i] = vmull_s8(vget_low_s8(weights), vget_low_s8(taps[i]));
+                    }
                     for i in 0..P {
                         if EXTREME {
                             sums[i][c] = vpadalq_s16(sums[i][c], products[i]);
@@ -132,13 +156,14 @@ unsafe fn block<const P: usize, const EXTREME: bool>(
                 }
                 w = w.add(64);
             }
-            x.iter_mut().for_each(|x| *x = x.add(runs.stride));
+            run = run.add(runs.stride);
         }
         let bias = vld1q_s32(finish.bias.as_ptr());
-        let totals: [int32x4_t; P] = core::array::from_fn(|i| {
+        let mut totals = [bias; P];
+        for i in 0..P {
             let [a, b, c, d] = sums[i];
-            vaddq_s32(bias, vpaddq_s32(vpaddq_s32(a, b), vpaddq_s32(c, d)))
-        });
+            totals[i] = vaddq_s32(bias, vpaddq_s32(vpaddq_s32(a, b), vpaddq_s32(c, d)));
+        }
         let (factors, narrow) = (Factors::of(finish, 0), Narrow::of(finish));
         for i in (0..P).step_by(2) {
             let pair = [totals[i], totals[(i + 1).min(P - 1)]];

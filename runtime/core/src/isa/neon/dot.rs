@@ -3,10 +3,10 @@
 //! written in it.
 #![allow(unsafe_code, reason = "vectors are loaded through pointers whose bounds the driver proves; asm")]
 
-use super::base::Sums;
+use super::base::{each_step, store};
 use super::requant::{Factors, Narrow};
 use crate::isa::Reduction;
-use crate::isa::tile::{Finish, PIXELS, Rows, Runs, Tile};
+use crate::isa::tile::{Finish, Place, Rows, Tile};
 use core::arch::aarch64::*;
 use core::arch::asm;
 
@@ -61,42 +61,25 @@ impl Tile for Dot {
 
     /// For every 4 of 16 taps: 4 taps of channel 0, of channel 1, …
     fn pack(rows: &Rows<'_>, panel: &mut [i8], finish: &mut Finish) {
-        let mut sums = Sums::default();
-        let mut steps = panel.as_chunks_mut::<128>().0.iter_mut();
-        for run in 0..rows.runs.count {
-            for (step, out) in (0..rows.runs.steps).zip(&mut steps) {
-                for half in 0..2 {
-                    let rows: [[i8; 16]; 4] = core::array::from_fn(|c| {
-                        let weights = rows.step::<16>(4 * half + c, run, step);
-                        sums.add(4 * half + c, &weights);
-                        weights
-                    });
-                    for (group, four) in transposed(&rows).into_iter().enumerate() {
-                        out[32 * group + 16 * half..][..16].copy_from_slice(&four);
-                    }
+        each_step::<8>(rows, finish, panel, |weights, out| {
+            for half in 0..2 {
+                let four = &weights[4 * half..];
+                for (group, four) in transposed([four[0], four[1], four[2], four[3]]).into_iter().enumerate()
+                {
+                    store(four, out, 32 * group + 16 * half);
                 }
             }
-        }
-        sums.fold(finish);
+        });
     }
 
-    unsafe fn block(
-        panel: &[i8],
-        finish: &Finish,
-        x: *const i8,
-        offsets: &[usize; PIXELS],
-        pixels: usize,
-        runs: Runs,
-        out: *mut i8,
-        row: usize,
-    ) {
+    unsafe fn block(panel: *const i8, finish: &Finish, place: &Place<i8>, pixels: usize, out: *mut i8) {
         // SAFETY: the caller's.
         unsafe {
             match pixels {
-                8 => block::<8>(panel, finish, x, offsets, runs, out, row),
-                4 => block::<4>(panel, finish, x, offsets, runs, out, row),
-                2 => block::<2>(panel, finish, x, offsets, runs, out, row),
-                _ => block::<1>(panel, finish, x, offsets, runs, out, row),
+                8 => block::<8>(panel, finish, place, out),
+                4 => block::<4>(panel, finish, place, out),
+                2 => block::<2>(panel, finish, place, out),
+                _ => block::<1>(panel, finish, place, out),
             }
         }
     }
@@ -108,42 +91,44 @@ impl Tile for Dot {
 
 /// The matrix of 4 x 4 words, transposed.
 #[inline(always)]
-fn transposed(rows: &[[i8; 16]; 4]) -> [[i8; 16]; 4] {
-    // SAFETY: 16 bytes are at every pointer.
+fn transposed(rows: [int8x16_t; 4]) -> [int8x16_t; 4] {
+    // SAFETY: every core of this architecture has Neon.
     unsafe {
-        let [a, b, c, d]: [int32x4_t; 4] =
-            core::array::from_fn(|i| vreinterpretq_s32_s8(vld1q_s8(rows[i].as_ptr())));
+        let [a, b, c, d] = [
+            vreinterpretq_s32_s8(rows[0]),
+            vreinterpretq_s32_s8(rows[1]),
+            vreinterpretq_s32_s8(rows[2]),
+            vreinterpretq_s32_s8(rows[3]),
+        ];
         let (ac, bd) = ((vzip1q_s32(a, c), vzip2q_s32(a, c)), (vzip1q_s32(b, d), vzip2q_s32(b, d)));
-        let words =
-            [vzip1q_s32(ac.0, bd.0), vzip2q_s32(ac.0, bd.0), vzip1q_s32(ac.1, bd.1), vzip2q_s32(ac.1, bd.1)];
-        words.map(|words| {
-            let mut bytes = [0; 16];
-            vst1q_s8(bytes.as_mut_ptr(), vreinterpretq_s8_s32(words));
-            bytes
-        })
+        [
+            vreinterpretq_s8_s32(vzip1q_s32(ac.0, bd.0)),
+            vreinterpretq_s8_s32(vzip2q_s32(ac.0, bd.0)),
+            vreinterpretq_s8_s32(vzip1q_s32(ac.1, bd.1)),
+            vreinterpretq_s8_s32(vzip2q_s32(ac.1, bd.1)),
+        ]
     }
 }
 
 /// # Safety
 /// That of [`Tile::block`].
-unsafe fn block<const P: usize>(
-    panel: &[i8],
-    finish: &Finish,
-    x: *const i8,
-    offsets: &[usize; PIXELS],
-    runs: Runs,
-    out: *mut i8,
-    row: usize,
-) {
-    let mut w = panel.as_ptr();
+unsafe fn block<const P: usize>(mut w: *const i8, finish: &Finish, place: &Place<i8>, out: *mut i8) {
+    let (runs, row) = (place.runs, place.row);
     // SAFETY: the caller keeps every step of every run and the rows of `out` in bounds; the panel is as long as all steps.
     unsafe {
         let bias = [vld1q_s32(finish.bias.as_ptr()), vld1q_s32(finish.bias.as_ptr().add(4))];
         let mut sums = [bias; P];
-        let mut x: [*const i8; P] = core::array::from_fn(|i| x.add(offsets[i]));
+        let mut run = place.taps;
         for _ in 0..runs.count {
+            let mut x = [run; P];
+            for i in 0..P {
+                x[i] = run.add(place.offsets[i]);
+            }
             for step in 0..runs.steps {
-                let taps: [int8x16_t; P] = core::array::from_fn(|i| vld1q_s8(x[i].add(16 * step)));
+                let mut taps = [vdupq_n_s8(0); P];
+                for i in 0..P {
+                    taps[i] = vld1q_s8(x[i].add(16 * step));
+                }
                 macro_rules! group {
                     ($lane:literal) => {
                         for half in 0..2 {
@@ -160,9 +145,9 @@ unsafe fn block<const P: usize>(
                 group!(3);
                 w = w.add(128);
             }
-            x.iter_mut().for_each(|x| *x = x.add(runs.stride));
+            run = run.add(runs.stride);
         }
-        store(finish, &sums, out, row);
+        finished(finish, &sums, out, row);
     }
 }
 
@@ -171,7 +156,7 @@ unsafe fn block<const P: usize>(
 /// # Safety
 /// Eight bytes can be written at each row of `out`.
 #[inline(always)]
-pub(super) unsafe fn store<const P: usize>(
+pub(super) unsafe fn finished<const P: usize>(
     finish: &Finish,
     sums: &[[int32x4_t; 2]; P],
     out: *mut i8,

@@ -7,58 +7,48 @@ use crate::isa::{ProductParams, RescaleParams, Source, SumParams};
 use crate::quant::{Clamp, Requant};
 use core::arch::aarch64::*;
 
-#[inline(always)]
-fn load(x: &[i8; 16]) -> int8x16_t {
-    // SAFETY: 16 bytes are there, and every core of this architecture has Neon.
-    unsafe { vld1q_s8(x.as_ptr()) }
-}
-
-#[inline(always)]
-fn store(x: int8x16_t, out: &mut [i8; 16]) {
-    // SAFETY: 16 bytes are there.
-    unsafe { vst1q_s8(out.as_mut_ptr(), x) }
-}
-
-/// Applies `f` to elements that lie in `out`, a block of 16 with its number at a time.
-#[inline(always)]
-fn in_place(out: &mut [i8], f: impl Fn(int8x16_t, usize) -> int8x16_t) {
-    let (blocks, rest) = out.as_chunks_mut::<16>();
-    let count = blocks.len();
-    for (i, block) in blocks.iter_mut().enumerate() {
-        store(f(load(block), i), block);
-    }
-    if !rest.is_empty() {
-        let mut block = [0; 16];
-        block[..rest.len()].copy_from_slice(rest);
-        let result = f(load(&block), count);
-        store(result, &mut block);
-        rest.copy_from_slice(&block[..rest.len()]);
-    }
-}
-
-#[inline(always)]
-fn unary(a: Source<'_>, out: &mut [i8], f: impl Fn(int8x16_t, usize) -> int8x16_t) {
-    let Source::From(a) = a else { return in_place(out, f) };
-    let (sources, last) = a.as_chunks::<16>();
-    let (blocks, rest) = out.as_chunks_mut::<16>();
-    for (i, (block, source)) in blocks.iter_mut().zip(sources).enumerate() {
-        store(f(load(source), i), block);
-    }
-    rest.copy_from_slice(&last[..rest.len()]);
-    in_place(rest, |x, _| f(x, sources.len()));
-}
-
+/// Applies `f` to 16 elements of each operand at a time; those of the last block that do not exist are 0.
+///
+/// There is one place where `f` is called, so that it becomes part of the loop: the last block is a round of its own.
 #[inline(always)]
 fn binary(a: Source<'_>, b: &[i8], out: &mut [i8], f: impl Fn(int8x16_t, int8x16_t) -> int8x16_t) {
-    if let &[b] = b {
-        // SAFETY: every core of this architecture has Neon.
-        let b = unsafe { vdupq_n_s8(b) };
-        return unary(a, out, |a, _| f(a, b));
+    let (len, whole) = (out.len(), out.len() / 16);
+    let splat = [b.first().copied().unwrap_or(0); 16];
+    let one = b.len() == 1;
+    let (mut last, mut last_b) = ([0i8; 16], splat);
+    let rest = 16 * whole..len;
+    let mut first = out.as_ptr();
+    match a {
+        Source::InPlace => last[..rest.len()].copy_from_slice(&out[rest.clone()]),
+        Source::From(a) => {
+            last[..rest.len()].copy_from_slice(&a[rest.clone()]);
+            first = a.as_ptr();
+        }
     }
-    let (blocks, rest) = b.as_chunks::<16>();
-    let mut last = [0; 16];
-    last[..rest.len()].copy_from_slice(rest);
-    unary(a, out, |a, i| f(a, load(blocks.get(i).unwrap_or(&last))));
+    if !one {
+        last_b[..rest.len()].copy_from_slice(&b[rest.clone()]);
+    }
+    let (second, step) = if one { (splat.as_ptr(), 0) } else { (b.as_ptr(), 16) };
+    let blocks = [
+        (first, second, out.as_mut_ptr(), whole),
+        (last.as_ptr(), last_b.as_ptr(), last.as_mut_ptr(), usize::from(!rest.is_empty())),
+    ];
+    for (mut first, mut second, mut to, count) in blocks {
+        for _ in 0..count {
+            // SAFETY: `whole` times 16 bytes are in the output and, as the slices of their rest have shown, in the
+            // operands; each of the last blocks has 16.
+            unsafe {
+                vst1q_s8(to, f(vld1q_s8(first), vld1q_s8(second)));
+                (first, second, to) = (first.add(16), second.add(step), to.add(16));
+            }
+        }
+    }
+    out[rest.clone()].copy_from_slice(&last[..rest.len()]);
+}
+
+#[inline(always)]
+fn unary(a: Source<'_>, out: &mut [i8], f: impl Fn(int8x16_t) -> int8x16_t) {
+    binary(a, &[0], out, |a, _| f(a));
 }
 
 /// `f` of both halves of 16 values less their zero point.
@@ -96,14 +86,20 @@ impl Scale {
     }
 }
 
+/// How much of the rounding rule a factor needs.
+const FULL: u8 = 0;
+/// All shifts are to the right by at least 1.
+const PLAIN: u8 = 1;
+/// The factor is one half and values are shifted left, so that nothing is rounded: the left shift has it in it.
+const HALF: u8 = 2;
+
 /// One operand of a sum.
 #[derive(Clone, Copy)]
 struct Addend {
     zero: int8x8_t,
     left: int32x4_t,
-    scale: Scale,
-    /// The factor is one half and values are shifted left, so that nothing is rounded: `left` has the factor in it.
-    half: bool,
+    factors: Factors,
+    mode: u8,
 }
 
 impl Addend {
@@ -114,56 +110,118 @@ impl Addend {
         let left = p.left_shift as i32 - i32::from(half);
         // SAFETY: every core of this architecture has Neon.
         let (zero, left) = unsafe { (vdup_n_s8(p.zero[i] as i8), vdupq_n_s32(left)) };
-        Self { zero, left, scale: Scale::new(p.scale[i]), half }
+        let mode = if half { HALF } else { u8::from(p.scale[i].shift < 0) };
+        Self { zero, left, factors: Factors::splat(p.scale[i]), mode }
     }
 
-    /// Four values of eight, the zero point taken off.
     #[inline(always)]
-    fn apply(&self, x: int32x4_t) -> int32x4_t {
+    fn apply<const MODE: u8>(&self, x: int32x4_t) -> int32x4_t {
         // SAFETY: every core of this architecture has Neon.
         let x = unsafe { vshlq_s32(x, self.left) };
-        match (self.half, self.scale.plain) {
-            (true, _) => x,
-            (false, true) => self.scale.factors.apply_plain(x),
-            (false, false) => self.scale.factors.apply(x),
+        match MODE {
+            HALF => x,
+            PLAIN => self.factors.apply_plain(x),
+            _ => self.factors.apply(x),
         }
+    }
+}
+
+/// Constants of a sum in registers.
+#[derive(Clone, Copy)]
+struct Sum {
+    inputs: [Addend; 2],
+    output: Scale,
+    narrow: Narrow,
+}
+
+impl Sum {
+    #[inline(always)]
+    fn eight<const A: u8, const B: u8>(&self, a: int8x8_t, b: int8x8_t) -> int8x8_t {
+        let [first, second] = &self.inputs;
+        // SAFETY: every core of this architecture has Neon.
+        unsafe {
+            let (a, b) = (vsubl_s8(a, first.zero), vsubl_s8(b, second.zero));
+            let low_a = first.apply::<A>(vmovl_s16(vget_low_s16(a)));
+            let low_b = second.apply::<B>(vmovl_s16(vget_low_s16(b)));
+            let high_a = first.apply::<A>(vmovl_high_s16(a));
+            let high_b = second.apply::<B>(vmovl_high_s16(b));
+            let (low, high) = (vaddq_s32(low_a, low_b), vaddq_s32(high_a, high_b));
+            match A {
+                FULL => self.output.finish(&self.narrow, low, high),
+                _ => self
+                    .narrow
+                    .apply_plain(self.output.factors.apply_plain(low), self.output.factors.apply_plain(high)),
+            }
+        }
+    }
+
+    /// `A` and `B` are the modes of the operands; where `A` is not [`FULL`], the output's factor is plain.
+    #[inline(always)]
+    fn run<const A: u8, const B: u8>(&self, a: Source<'_>, b: &[i8], out: &mut [i8]) {
+        // SAFETY: every core of this architecture has Neon.
+        binary(a, b, out, |a, b| unsafe {
+            let low = self.eight::<A, B>(vget_low_s8(a), vget_low_s8(b));
+            vcombine_s8(low, self.eight::<A, B>(vget_high_s8(a), vget_high_s8(b)))
+        });
     }
 }
 
 pub(super) fn add(p: &SumParams, a: Source<'_>, b: &[i8], out: &mut [i8]) {
-    let (first, second) = (Addend::new(p, 0), Addend::new(p, 1));
-    let (output, narrow) = (Scale::new(p.output), Narrow::new(p.output_zero, p.clamp));
-    let eight = |a: int8x8_t, b: int8x8_t| {
+    let sum = Sum {
+        inputs: [Addend::new(p, 0), Addend::new(p, 1)],
+        output: Scale::new(p.output),
+        narrow: Narrow::new(p.output_zero, p.clamp),
+    };
+    match [sum.inputs[0].mode, sum.inputs[1].mode] {
+        [PLAIN, PLAIN] if sum.output.plain => sum.run::<PLAIN, PLAIN>(a, b, out),
+        [PLAIN, HALF] if sum.output.plain => sum.run::<PLAIN, HALF>(a, b, out),
+        [HALF, PLAIN] if sum.output.plain => sum.run::<HALF, PLAIN>(a, b, out),
+        [HALF, HALF] if sum.output.plain => sum.run::<HALF, HALF>(a, b, out),
+        _ => {
+            let inputs = sum.inputs.map(|input| Addend { left: splat(p.left_shift), ..input });
+            Sum { inputs, ..sum }.run::<FULL, FULL>(a, b, out);
+        }
+    }
+}
+
+/// A left shift in every lane.
+#[inline(always)]
+fn splat(shift: u32) -> int32x4_t {
+    // SAFETY: every core of this architecture has Neon.
+    unsafe { vdupq_n_s32(shift as i32) }
+}
+
+/// Constants of a product in registers.
+#[derive(Clone, Copy)]
+struct Product {
+    zeros: [int8x8_t; 2],
+    output: Scale,
+    narrow: Narrow,
+}
+
+impl Product {
+    #[inline(always)]
+    fn eight(&self, a: int8x8_t, b: int8x8_t) -> int8x8_t {
         // SAFETY: every core of this architecture has Neon.
         unsafe {
-            let (a, b) = (vsubl_s8(a, first.zero), vsubl_s8(b, second.zero));
-            let sum =
-                |a: int16x4_t, b: int16x4_t| vaddq_s32(first.apply(vmovl_s16(a)), second.apply(vmovl_s16(b)));
-            let low = sum(vget_low_s16(a), vget_low_s16(b));
-            let high = sum(vget_high_s16(a), vget_high_s16(b));
-            output.finish(&narrow, low, high)
+            let (a, b) = (vsubl_s8(a, self.zeros[0]), vsubl_s8(b, self.zeros[1]));
+            let low = vmull_s16(vget_low_s16(a), vget_low_s16(b));
+            self.output.finish(&self.narrow, low, vmull_high_s16(a, b))
         }
-    };
-    // SAFETY: as above.
-    binary(a, b, out, |a, b| unsafe {
-        vcombine_s8(eight(vget_low_s8(a), vget_low_s8(b)), eight(vget_high_s8(a), vget_high_s8(b)))
-    });
+    }
 }
 
 pub(super) fn mul(p: &ProductParams, a: Source<'_>, b: &[i8], out: &mut [i8]) {
-    // SAFETY: every core of this architecture has Neon.
-    let zero = p.zero.map(|zero| unsafe { vdup_n_s8(zero as i8) });
-    let (output, narrow) = (Scale::new(p.output), Narrow::new(p.output_zero, p.clamp));
-    let eight = |a: int8x8_t, b: int8x8_t| {
-        // SAFETY: as above.
-        unsafe {
-            let (a, b) = (vsubl_s8(a, zero[0]), vsubl_s8(b, zero[1]));
-            output.finish(&narrow, vmull_s16(vget_low_s16(a), vget_low_s16(b)), vmull_high_s16(a, b))
-        }
+    let product = Product {
+        // SAFETY: every core of this architecture has Neon.
+        zeros: p.zero.map(|zero| unsafe { vdup_n_s8(zero as i8) }),
+        output: Scale::new(p.output),
+        narrow: Narrow::new(p.output_zero, p.clamp),
     };
     // SAFETY: as above.
     binary(a, b, out, |a, b| unsafe {
-        vcombine_s8(eight(vget_low_s8(a), vget_low_s8(b)), eight(vget_high_s8(a), vget_high_s8(b)))
+        let low = product.eight(vget_low_s8(a), vget_low_s8(b));
+        vcombine_s8(low, product.eight(vget_high_s8(a), vget_high_s8(b)))
     });
 }
 
@@ -171,7 +229,7 @@ pub(super) fn rescale(p: &RescaleParams, a: Source<'_>, out: &mut [i8]) {
     let (scale, narrow) = (Scale::new(p.scale), Narrow::new(p.output_zero, Clamp::FULL));
     // SAFETY: every core of this architecture has Neon.
     let zero = unsafe { vdup_n_s8(p.input_zero as i8) };
-    unary(a, out, |x, _| {
+    unary(a, out, |x| {
         halves(x, zero, |x| {
             // SAFETY: as above.
             let (low, high) = unsafe { (vmovl_s16(vget_low_s16(x)), vmovl_high_s16(x)) };
@@ -190,7 +248,7 @@ pub(super) fn lookup(table: &[i8; 256], a: Source<'_>, out: &mut [i8]) {
             int8x16x4_t(at(0), at(1), at(2), at(3))
         };
         let quarters = [quarter(0), quarter(1), quarter(2), quarter(3)];
-        unary(a, out, |x, _| {
+        unary(a, out, |x| {
             let index = veorq_u8(vreinterpretq_u8_s8(x), vdupq_n_u8(0x80));
             let next = |by: u8| vsubq_u8(index, vdupq_n_u8(by));
             let found = vqtbl4q_s8(quarters[0], index);
@@ -203,7 +261,9 @@ pub(super) fn lookup(table: &[i8; 256], a: Source<'_>, out: &mut [i8]) {
 
 pub(super) fn max(row: &[i8], out: &mut [i8]) {
     // SAFETY: every core of this architecture has Neon.
-    binary(Source::InPlace, row, out, |a, b| unsafe { vmaxq_s8(a, b) });
+    if row.len() == out.len() {
+        binary(Source::InPlace, row, out, |a, b| unsafe { vmaxq_s8(a, b) });
+    }
 }
 
 pub(super) fn accumulate(row: &[i8], sum: &mut [i32]) {

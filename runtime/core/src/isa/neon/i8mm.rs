@@ -2,10 +2,10 @@
 //! two channels.
 #![allow(unsafe_code, reason = "vectors are loaded through pointers whose bounds the driver proves; asm")]
 
-use super::base::Sums;
+use super::base::{each_step, store};
 use super::dot::{self, Dot};
 use crate::isa::Reduction;
-use crate::isa::tile::{Finish, PIXELS, Rows, Runs, Tile};
+use crate::isa::tile::{Finish, Place, Rows, Tile};
 use core::arch::aarch64::*;
 use core::arch::asm;
 
@@ -46,38 +46,27 @@ impl Tile for I8mm {
 
     /// For every 8 of 16 taps: 8 taps of channel 0, of channel 1, …
     fn pack(rows: &Rows<'_>, panel: &mut [i8], finish: &mut Finish) {
-        let mut sums = Sums::default();
-        let mut steps = panel.as_chunks_mut::<128>().0.iter_mut();
-        for run in 0..rows.runs.count {
-            for (step, out) in (0..rows.runs.steps).zip(&mut steps) {
-                for c in 0..8 {
-                    let weights = rows.step::<16>(c, run, step);
-                    sums.add(c, &weights);
-                    out[8 * c..][..8].copy_from_slice(&weights[..8]);
-                    out[64 + 8 * c..][..8].copy_from_slice(&weights[8..]);
+        each_step::<8>(rows, finish, panel, |weights, out| {
+            for pair in 0..4 {
+                // SAFETY: every core of this architecture has Neon.
+                unsafe {
+                    let a = vreinterpretq_s64_s8(weights[2 * pair]);
+                    let b = vreinterpretq_s64_s8(weights[2 * pair + 1]);
+                    store(vreinterpretq_s8_s64(vzip1q_s64(a, b)), out, 16 * pair);
+                    store(vreinterpretq_s8_s64(vzip2q_s64(a, b)), out, 64 + 16 * pair);
                 }
             }
-        }
-        sums.fold(finish);
+        });
     }
 
-    unsafe fn block(
-        panel: &[i8],
-        finish: &Finish,
-        x: *const i8,
-        offsets: &[usize; PIXELS],
-        pixels: usize,
-        runs: Runs,
-        out: *mut i8,
-        row: usize,
-    ) {
+    unsafe fn block(panel: *const i8, finish: &Finish, place: &Place<i8>, pixels: usize, out: *mut i8) {
         // SAFETY: the caller's.
         unsafe {
             match pixels {
-                8 => block::<8, 4>(panel, finish, x, offsets, runs, out, row),
-                4 => block::<4, 2>(panel, finish, x, offsets, runs, out, row),
-                2 => block::<2, 1>(panel, finish, x, offsets, runs, out, row),
-                _ => block::<1, 1>(panel, finish, x, offsets, runs, out, row),
+                8 => block::<8, 4>(panel, finish, place, out),
+                4 => block::<4, 2>(panel, finish, place, out),
+                2 => block::<2, 1>(panel, finish, place, out),
+                _ => block::<1, 1>(panel, finish, place, out),
             }
         }
     }
@@ -93,26 +82,30 @@ impl Tile for I8mm {
 /// # Safety
 /// That of [`Tile::block`].
 unsafe fn block<const P: usize, const PAIRS: usize>(
-    panel: &[i8],
+    mut w: *const i8,
     finish: &Finish,
-    x: *const i8,
-    offsets: &[usize; PIXELS],
-    runs: Runs,
+    place: &Place<i8>,
     out: *mut i8,
-    row: usize,
 ) {
-    let mut w = panel.as_ptr();
+    let (runs, row) = (place.runs, place.row);
     // SAFETY: the caller keeps every step of every run and the rows of `out` in bounds; the panel is as long as all steps.
     unsafe {
         let mut sums = [[vdupq_n_s32(0); 4]; PAIRS];
-        let mut x: [*const i8; P] = core::array::from_fn(|i| x.add(offsets[i]));
+        let mut run = place.taps;
         for _ in 0..runs.count {
+            let mut x = [run; P];
+            for i in 0..P {
+                x[i] = run.add(place.offsets[i]);
+            }
             for step in 0..runs.steps {
-                let taps: [[int8x16_t; 2]; PAIRS] = core::array::from_fn(|i| {
-                    let [a, b] = [2 * i, (2 * i + 1).min(P - 1)]
-                        .map(|i| vreinterpretq_s64_s8(vld1q_s8(x[i].add(16 * step))));
-                    [vzip1q_s64(a, b), vzip2q_s64(a, b)].map(|x| vreinterpretq_s8_s64(x))
-                });
+                let mut taps = [[vdupq_n_s8(0); 2]; PAIRS];
+                for i in 0..PAIRS {
+                    let (a, b) = (vld1q_s8(x[2 * i].add(16 * step)), (2 * i + 1).min(P - 1));
+                    let b = vreinterpretq_s64_s8(vld1q_s8(x[b].add(16 * step)));
+                    let a = vreinterpretq_s64_s8(a);
+                    taps[i] =
+                        [vreinterpretq_s8_s64(vzip1q_s64(a, b)), vreinterpretq_s8_s64(vzip2q_s64(a, b))];
+                }
                 for half in 0..2 {
                     for c in 0..4 {
                         let weights = vld1q_s8(w.add(64 * half + 16 * c));
@@ -123,17 +116,18 @@ unsafe fn block<const P: usize, const PAIRS: usize>(
                 }
                 w = w.add(128);
             }
-            x.iter_mut().for_each(|x| *x = x.add(runs.stride));
+            run = run.add(runs.stride);
         }
         let bias = [vld1q_s32(finish.bias.as_ptr()), vld1q_s32(finish.bias.as_ptr().add(4))];
-        let sums: [[int32x4_t; 2]; P] = core::array::from_fn(|i| {
-            let sums = sums[i / 2].map(|sum| vreinterpretq_s64_s32(sum));
-            core::array::from_fn(|half| {
-                let [a, b] = [sums[2 * half], sums[2 * half + 1]];
+        let mut totals = [bias; P];
+        for i in 0..P {
+            for half in 0..2 {
+                let a = vreinterpretq_s64_s32(sums[i / 2][2 * half]);
+                let b = vreinterpretq_s64_s32(sums[i / 2][2 * half + 1]);
                 let four = if i % 2 == 0 { vzip1q_s64(a, b) } else { vzip2q_s64(a, b) };
-                vaddq_s32(bias[half], vreinterpretq_s32_s64(four))
-            })
-        });
-        dot::store(finish, &sums, out, row);
+                totals[i][half] = vaddq_s32(bias[half], vreinterpretq_s32_s64(four));
+            }
+        }
+        dot::finished(finish, &totals, out, row);
     }
 }

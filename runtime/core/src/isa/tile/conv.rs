@@ -1,6 +1,8 @@
 //! The driver: panels, strips and blocks.
 
-use super::{Buffer, Finish, PANEL_COUNT, PANELS, PATCHES, PIXELS, Rows, Runs, STRIP, Strip, Tile, WIDTH};
+use super::{
+    Buffer, Finish, PANEL_COUNT, PANELS, PATCHES, PIXELS, Place, Rows, Runs, STRIP, Strip, Tile, WIDTH,
+};
 use crate::isa::{Geometry, Isa, Reduction, Scalar, generic};
 
 /// Where the taps of output pixels are.
@@ -63,7 +65,7 @@ pub(in crate::isa) fn conv<I: Isa, T: Tile>(
     out: &mut [i8],
     scratch: &mut [i8],
 ) {
-    let plan = if p.weight_zero == 0 { Plan::new::<T>(g, first, out.len() / p.n) } else { None };
+    let plan = if p.weight_zero == 0 { Plan::new::<T>(p.n, g, first, out.len() / p.n) } else { None };
     let Some(plan) = plan else { return generic::conv::<I>(p, g, image, first, out, scratch) };
     let Plan { runs, len, band, .. } = plan;
     let w = &g.window;
@@ -83,6 +85,9 @@ pub(in crate::isa) fn conv<I: Isa, T: Tile>(
     let mut patches = Buffer::<T::Tap, PATCHES>::new();
     let patches = patches.zeroed(if plan.gather { PIXELS * plan.patch + T::STEP } else { 0 });
     let row = usize::from(w.stride_h) * plan.strip.row;
+    let mut starts = [0; PIECES];
+    let piece = if plan.gather { plan.pieces(g, &mut starts) } else { 0 };
+    let starts = &starts[..if plan.gather { g.taps().runs } else { 0 }];
     passes::<T>(p, len, runs, out, |pass, out| {
         for (band_at, out) in (top..bottom).step_by(band).zip(out.chunks_mut(band * g.width * p.n)) {
             plan.strip.fill(g, image, band_at, fill[0], |x, taps| T::taps(x, p.input_zero, taps), strip);
@@ -91,11 +96,15 @@ pub(in crate::isa) fn conv<I: Isa, T: Tile>(
                 blocks::<T>(p, pass, &source, 0, out);
                 continue;
             }
-            for (block, out) in out.chunks_mut(PIXELS * p.n).enumerate() {
-                for (i, patch) in (0..out.len() / p.n).zip((0..).step_by(plan.patch)) {
-                    let pixel = block * PIXELS + i;
-                    let at = pixel / g.width * row + pixel % g.width * stride;
-                    plan.window::<T>(g, &strip[at..], &mut patches[patch..]);
+            let (mut y, mut x) = (0, 0);
+            for out in out.chunks_mut(PIXELS * p.n) {
+                for patch in (0..out.len() / p.n).map(|i| i * plan.patch) {
+                    let at = y * row + x * stride;
+                    x += 1;
+                    if x == g.width {
+                        (x, y) = (0, y + 1);
+                    }
+                    window::<T>(starts, piece, &strip[at..], &mut patches[patch..]);
                 }
                 let source = Source { taps: &*patches, runs, width: PIXELS, step: plan.patch, row: 0 };
                 blocks::<T>(p, pass, &source, 0, out);
@@ -120,7 +129,7 @@ struct Plan {
 
 impl Plan {
     /// `None` where the layer does not fit: then windows are gathered one by one.
-    fn new<T: Tile>(g: &Geometry, first: usize, pixels: usize) -> Option<Self> {
+    fn new<T: Tile>(n: usize, g: &Geometry, first: usize, pixels: usize) -> Option<Self> {
         if !first.is_multiple_of(g.width) || !pixels.is_multiple_of(g.width) || pixels < T::FEWEST {
             return None;
         }
@@ -128,8 +137,9 @@ impl Plan {
         let strip = Strip::new(g, T::STEP)?;
         let taps = g.taps();
         let (padded, patch) = (taps.len.next_multiple_of(T::STEP), taps.total().next_multiple_of(T::STEP));
-        // A quarter more work is about what gathering costs.
-        let gather = w.dilation_w != 1 || taps.runs * padded > patch + patch / 4;
+        // Gathering a window costs some instructions for each piece, a product about an eighth of one.
+        let waste = (taps.runs * padded).saturating_sub(patch).saturating_mul(n);
+        let gather = w.dilation_w != 1 || waste > 320 + 128 * taps.runs;
         let (runs, len) = match gather {
             true => (Runs { count: 1, steps: patch / T::STEP, stride: 0 }, taps.total()),
             false => {
@@ -137,7 +147,7 @@ impl Plan {
                 (Runs { count: taps.runs, steps: padded / T::STEP, stride }, taps.len)
             }
         };
-        let too_long = gather && PIXELS * patch + T::STEP > PATCHES;
+        let too_long = gather && (PIXELS * patch + T::STEP > PATCHES || taps.runs > PIECES);
         if too_long || runs.total() * T::STEP * T::CHANNELS > PANELS {
             return None;
         }
@@ -145,23 +155,35 @@ impl Plan {
         (band > 0).then_some(Self { runs, len, gather, patch, strip, band })
     }
 
-    /// Gathers one window into one run. Whole steps are copied: what the last one of a piece brings too much, the next
-    /// piece overwrites, and the weights behind the last piece are zero.
-    fn window<T: Tile>(&self, g: &Geometry, strip: &[T::Tap], patch: &mut [T::Tap]) {
+    /// Where the pieces of a window that are contiguous in memory begin, and how long each is.
+    fn pieces(&self, g: &Geometry, starts: &mut [usize; PIECES]) -> usize {
         let (w, taps) = (&g.window, g.taps());
-        let mut to = 0;
-        for ky in 0..usize::from(w.kernel_h) {
-            let from = ky * usize::from(w.dilation_h) * self.strip.row;
-            let pieces = taps.runs / usize::from(w.kernel_h);
-            for piece in 0..pieces {
-                let from = from + piece * usize::from(w.dilation_w) * g.input.c as usize;
-                for at in (0..taps.len).step_by(T::STEP) {
-                    let from = &strip[from + at..][..T::STEP];
-                    patch[to + at..][..T::STEP].copy_from_slice(from);
-                }
-                to += taps.len;
-            }
+        let across = taps.runs / usize::from(w.kernel_h);
+        for (i, start) in starts[..taps.runs].iter_mut().enumerate() {
+            let (y, x) = (i / across, i % across);
+            let x = x * usize::from(w.dilation_w) * g.input.c as usize;
+            *start = y * usize::from(w.dilation_h) * self.strip.row + x;
         }
+        taps.len
+    }
+}
+
+/// Most pieces of a window that is gathered.
+const PIECES: usize = 64;
+
+/// Gathers one window into one run. Whole steps are copied: what the last one of a piece brings too much, the next
+/// piece overwrites, and the weights behind the last piece are zero.
+#[inline(always)]
+fn window<T: Tile>(starts: &[usize], len: usize, strip: &[T::Tap], patch: &mut [T::Tap]) {
+    let mut to = 0;
+    for &start in starts {
+        let mut at = 0;
+        while at < len {
+            let from = &strip[start + at..][..T::STEP];
+            patch[to + at..][..T::STEP].copy_from_slice(from);
+            at += T::STEP;
+        }
+        to += len;
     }
 }
 
@@ -218,38 +240,41 @@ fn blocks<T: Tile>(
     assert!(pass.panels.len() == pass.finishes.len() * panel);
     assert!(pass.first + pass.count <= p.n && pass.count <= pass.finishes.len() * T::CHANNELS);
     let (mut y, mut x) = (pixel / source.width, pixel % source.width);
-    let mut done = 0;
-    while done < pixels {
-        let left = pixels - done;
+    let mut place = Place { taps: source.taps.as_ptr(), offsets: [0; PIXELS], runs, row: p.n };
+    let whole = pass.count / T::CHANNELS;
+    let mut rest = out;
+    while !rest.is_empty() {
+        let left = rest.len() / p.n;
         let block = if left >= T::BLOCK { T::BLOCK } else { 1 << left.ilog2() };
-        let mut offsets = [0; PIXELS];
-        for offset in &mut offsets[..block] {
+        for offset in &mut place.offsets[..block] {
             *offset = y * source.row + x * source.step;
             x += 1;
             if x == source.width {
                 (x, y) = (0, y + 1);
             }
         }
-        let out = &mut out[done * p.n..(done + block) * p.n];
-        let panels = pass.panels.chunks_exact(panel).zip(pass.finishes);
-        for (i, (panel, finish)) in panels.enumerate() {
-            let channels = T::CHANNELS.min(pass.count - i * T::CHANNELS);
-            let first = pass.first + i * T::CHANNELS;
-            let taps = source.taps.as_ptr();
-            if channels == T::CHANNELS {
-                let out = out[first..].as_mut_ptr();
-                // SAFETY: the bounds of taps were asserted above; `out` has `block` rows of `n` channels, of
-                // which the last begins with `first + CHANNELS <= n`.
-                unsafe { T::block(panel, finish, taps, &offsets, block, runs, out, p.n) };
-            } else {
-                let mut tile = [0i8; PIXELS * WIDTH];
-                // SAFETY: as above; the tile has room for the largest block.
-                unsafe { T::block(panel, finish, taps, &offsets, block, runs, tile.as_mut_ptr(), WIDTH) };
-                for (row, out) in tile.chunks_exact(WIDTH).zip(out.chunks_exact_mut(p.n)) {
-                    out[first..first + channels].copy_from_slice(&row[..channels]);
-                }
+        let (out, others) = rest.split_at_mut(block * p.n);
+        rest = others;
+        for (i, finish) in pass.finishes[..whole].iter().enumerate() {
+            // SAFETY: the bounds of taps and panels were asserted above; `out` has `block` rows of `n` channels,
+            // of which the last of a whole panel are below `first + count`.
+            unsafe {
+                let panel = pass.panels.as_ptr().add(i * panel);
+                let out = out.as_mut_ptr().add(pass.first + i * T::CHANNELS);
+                T::block(panel, finish, &place, block, out);
             }
         }
-        done += block;
+        if let Some(finish) = pass.finishes.get(whole) {
+            let mut tile = [0i8; PIXELS * WIDTH];
+            let place = Place { row: WIDTH, ..place };
+            // SAFETY: as above; the tile has room for the largest block.
+            unsafe {
+                T::block(pass.panels.as_ptr().add(whole * panel), finish, &place, block, tile.as_mut_ptr());
+            }
+            let channels = whole * T::CHANNELS..pass.count;
+            for (row, out) in tile.chunks_exact(WIDTH).zip(out.chunks_exact_mut(p.n)) {
+                out[pass.first..][channels.clone()].copy_from_slice(&row[..channels.len()]);
+            }
+        }
     }
 }

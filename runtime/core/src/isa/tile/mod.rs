@@ -37,6 +37,14 @@ impl Runs {
     }
 }
 
+/// Where the taps of a block are, and how far apart the outputs of its pixels.
+pub(crate) struct Place<T> {
+    pub(super) taps: *const T,
+    pub(super) offsets: [usize; PIXELS],
+    pub(super) runs: Runs,
+    pub(super) row: usize,
+}
+
 /// Most pixels of a block.
 pub(crate) const PIXELS: usize = 8;
 
@@ -70,18 +78,14 @@ pub(crate) trait Tile {
     /// two up to [`Tile::BLOCK`].
     ///
     /// # Safety
-    /// The core has the instructions. `panel` is as long as the runs say; every run of every offset, whole steps, lies
-    /// inside the memory behind `x`; every output inside that behind `out`.
-    #[allow(clippy::too_many_arguments, reason = "the addresses of one block")]
+    /// The core has the instructions. The panel is as long as the runs say; every run of every offset, whole steps, lies
+    /// inside the memory behind the taps; every output inside that behind `out`.
     unsafe fn block(
-        panel: &[Self::Weight],
+        panel: *const Self::Weight,
         finish: &Finish,
-        x: *const Self::Tap,
-        offsets: &[usize; PIXELS],
+        place: &Place<Self::Tap>,
         pixels: usize,
-        runs: Runs,
         out: *mut i8,
-        row: usize,
     );
 
     /// One row by all channels, weights as they are in the file: `x` is `[k]`, `weights` `[n, k]`.

@@ -66,21 +66,10 @@ pub(crate) struct Rows<'a> {
 }
 
 impl Rows<'_> {
-    /// `N` weights of channel `c` from step `step` of run `run` on, a step being `N` taps; zero where there are none.
+    /// The weights of a run of channel `c`.
     #[inline(always)]
-    pub(in crate::isa) fn step<const N: usize>(&self, c: usize, run: usize, step: usize) -> [i8; N] {
-        let mut taps = [0; N];
-        if c < self.channels {
-            let start = (c * self.runs.count + run) * self.len;
-            let row = &self.weights[start..start + self.len];
-            match row.get(step * N..step * N + N) {
-                Some(whole) => taps.copy_from_slice(whole),
-                None => {
-                    let rest = row.get(step * N..).unwrap_or(&[]);
-                    taps.iter_mut().zip(rest).for_each(|(tap, &w)| *tap = w);
-                }
-            }
-        }
-        taps
+    pub(in crate::isa) fn run(&self, c: usize, run: usize) -> &[i8] {
+        let start = (c * self.runs.count + run) * self.len;
+        &self.weights[start..start + self.len]
     }
 }
