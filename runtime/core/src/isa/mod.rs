@@ -54,6 +54,8 @@ pub enum IsaKind {
     NeonI8mm,
     /// AVX2 of x86-64.
     Avx2,
+    /// AVX-512 VNNI of x86-64.
+    Vnni,
 }
 
 /// Core that the constants of a file are packed for.
@@ -194,6 +196,11 @@ macro_rules! every_isa {
                 type $isa = $crate::isa::Avx2;
                 $value
             }
+            #[cfg(target_arch = "x86_64")]
+            $crate::isa::IsaKind::Vnni => {
+                type $isa = $crate::isa::Vnni;
+                $value
+            }
             _ => {
                 type $isa = $crate::isa::Scalar;
                 $value
@@ -224,7 +231,7 @@ pub(crate) use every_isa;
 pub(crate) use on_isa;
 
 #[cfg(target_arch = "x86_64")]
-pub(crate) use avx2::Avx2;
+pub(crate) use avx2::{Avx2, Vnni};
 #[cfg(any(feature = "isa-dsp", feature = "encode"))]
 pub(crate) use dsp::Dsp;
 #[cfg(any(feature = "isa-mve", feature = "encode"))]
@@ -274,15 +281,23 @@ impl IsaKind {
             #[cfg(target_arch = "aarch64")]
             Self::Neon | Self::NeonDot | Self::NeonI8mm => neon::has(self),
             #[cfg(target_arch = "x86_64")]
-            Self::Avx2 => avx2::has(),
+            Self::Avx2 | Self::Vnni => avx2::has(self),
             #[allow(unreachable_patterns, reason = "no architecture has all")]
             _ => false,
         }
     }
 
     /// Every instruction set, from the plainest on.
-    pub const ALL: [Self; 7] =
-        [Self::Scalar, Self::Dsp, Self::Mve, Self::Neon, Self::NeonDot, Self::NeonI8mm, Self::Avx2];
+    pub const ALL: [Self; 8] = [
+        Self::Scalar,
+        Self::Dsp,
+        Self::Mve,
+        Self::Neon,
+        Self::NeonDot,
+        Self::NeonI8mm,
+        Self::Avx2,
+        Self::Vnni,
+    ];
 
     /// Name as printed in reports.
     pub const fn name(self) -> &'static str {

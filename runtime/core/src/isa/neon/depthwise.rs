@@ -2,64 +2,12 @@
 #![allow(unsafe_code, reason = "vectors are loaded through pointers whose bounds are asserted")]
 
 use super::requant::{Factors, Narrow};
-use crate::isa::tile::{Buffer, STRIP, Strip};
-use crate::isa::{Geometry, Reduction, generic};
+use crate::isa::Reduction;
+use crate::isa::tile::Band;
 use core::arch::aarch64::*;
 
-/// Most taps of a window.
-const TAPS: usize = 128;
-
-/// One band of output rows.
-struct Band<'a> {
-    taps: &'a [i8],
-    /// Where the taps of the first pixel are.
-    offsets: &'a [usize],
-    /// Pixels of an output row; taps from one to the next and from row to row.
-    width: usize,
-    step: usize,
-    row: usize,
-}
-
-pub(super) fn depthwise(
-    p: &Reduction<'_>,
-    g: &Geometry,
-    image: &[i8],
-    first: usize,
-    out: &mut [i8],
-    scratch: &mut [i8],
-) {
-    let (c, w) = (g.input.c as usize, &g.window);
-    let count = w.taps();
-    let suits = p.weight_zero == 0 && (p.n == c || c == 1) && p.n >= 8 && count <= TAPS;
-    let strip = if suits { Strip::new(g, 0) } else { None };
-    let Some((strip, band)) = strip.map(|s| (s, s.rows(w, STRIP))).filter(|&(_, band)| band > 0) else {
-        return generic::depthwise(p, g, image, first, out, scratch);
-    };
-    let rows = out.len() / (g.width * p.n);
-    let row = if w.pad.is_none() { strip.image_row } else { strip.row };
-    let mut offsets = [0; TAPS];
-    let kernel_w = usize::from(w.kernel_w);
-    for (tap, offset) in offsets[..count].iter_mut().enumerate() {
-        let (y, x) = (tap / kernel_w, tap % kernel_w);
-        *offset = y * usize::from(w.dilation_h) * row + x * usize::from(w.dilation_w) * c;
-    }
-    let (step, row) = (usize::from(w.stride_w) * c, usize::from(w.stride_h) * row);
-    let offsets = &offsets[..count];
-    if w.pad.is_none() {
-        let taps = &image[first * row..];
-        return channels(p, c, &Band { taps, offsets, width: g.width, step, row }, out);
-    }
-    let band = band.min(rows);
-    let mut memory = Buffer::<i8, STRIP>::new();
-    let memory = memory.zeroed(if band > 0 { strip.len(w, band) } else { 0 });
-    for (first, out) in (first..first + rows).step_by(band.max(1)).zip(out.chunks_mut(band * g.width * p.n)) {
-        strip.fill(g, image, first, g.fill, |x, taps| taps.copy_from_slice(x), memory);
-        channels(p, c, &Band { taps: memory, offsets, width: g.width, step, row }, out);
-    }
-}
-
 /// All channels of a band. The last block begins where it ends with the last channel.
-fn channels(p: &Reduction<'_>, c: usize, band: &Band<'_>, out: &mut [i8]) {
+pub(super) fn channels(p: &Reduction<'_>, c: usize, band: &Band<'_>, out: &mut [i8]) {
     let wide = if p.n >= 16 { 16 } else { 8 };
     for first in (0..p.n).step_by(wide) {
         let first = first.min(p.n - wide);

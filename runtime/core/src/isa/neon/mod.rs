@@ -77,7 +77,7 @@ impl<T: Tier> Isa for Tiered<T> {
         out: &mut [i8],
         scratch: &mut [i8],
     ) {
-        depthwise::depthwise(p, g, image, first, out, scratch);
+        tile::depthwise(p, g, image, first, out, scratch, depthwise::channels);
     }
 
     fn max(row: &[i8], out: &mut [i8]) {

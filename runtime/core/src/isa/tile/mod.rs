@@ -9,13 +9,15 @@
 //! All of this lives on the stack: 107 kB with the feature `std`, a quarter of it without.
 
 mod conv;
+mod depthwise;
 mod panel;
 mod strip;
 
 pub(super) use conv::{conv, matmul};
+pub(super) use depthwise::{Band, depthwise};
 pub(super) use panel::WIDTH;
 pub(crate) use panel::{Finish, Rows};
-pub(super) use strip::Strip;
+use strip::Strip;
 
 use core::mem::MaybeUninit;
 

@@ -5,30 +5,30 @@ use crate::shape::Window;
 
 /// Lengths of a strip, in taps.
 #[derive(Clone, Copy)]
-pub(in crate::isa) struct Strip {
+pub(super) struct Strip {
     /// A row: from the first column that the first pixel reads to the last that the last one reads.
-    pub(in crate::isa) row: usize,
+    pub(super) row: usize,
     /// A row of the image.
-    pub(in crate::isa) image_row: usize,
+    pub(super) image_row: usize,
     /// Taps behind the last row, for loads of whole vectors.
-    pub(in crate::isa) slack: usize,
+    pub(super) slack: usize,
 }
 
 impl Strip {
     /// `None` where a row is longer than memory.
-    pub(in crate::isa) fn new(g: &Geometry, slack: usize) -> Option<Self> {
+    pub(super) fn new(g: &Geometry, slack: usize) -> Option<Self> {
         let (w, c) = (&g.window, g.input.c as usize);
         let columns = g.width.checked_sub(1)? * usize::from(w.stride_w) + reach(w.kernel_w, w.dilation_w);
         Some(Self { row: columns.checked_mul(c)?, image_row: g.input.w as usize * c, slack })
     }
 
     /// Taps for `rows` output rows.
-    pub(in crate::isa) fn len(&self, w: &Window, rows: usize) -> usize {
+    pub(super) fn len(&self, w: &Window, rows: usize) -> usize {
         ((rows - 1) * usize::from(w.stride_h) + reach(w.kernel_h, w.dilation_h)) * self.row + self.slack
     }
 
     /// Most output rows that fit `capacity` taps, 0 where not even one does.
-    pub(in crate::isa) fn rows(&self, w: &Window, capacity: usize) -> usize {
+    pub(super) fn rows(&self, w: &Window, capacity: usize) -> usize {
         if self.row > capacity || self.len(w, 1) > capacity {
             return 0;
         }
@@ -36,7 +36,7 @@ impl Strip {
     }
 
     /// Copies the image rows that output rows from `first` on read, by way of `taps`; `fill` is what padding reads.
-    pub(in crate::isa) fn fill<T: Copy>(
+    pub(super) fn fill<T: Copy>(
         &self,
         g: &Geometry,
         image: &[i8],
