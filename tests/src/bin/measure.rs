@@ -75,10 +75,11 @@ fn measure(board: &'static board::Board, target: Target, path: &str) -> Result<(
     let result = report.jobs[0].outcome.result()?;
     let one = &result.runs[0];
     println!(
-        "{path} on {} ({}): {} instructions, arena {} B, stack {} B, data {} B, {}",
+        "{path} on {} ({}): {} instructions, parsed in {}, arena {} B, stack {} B, data {} B, {}",
         board.name,
         result.isa,
         one.instructions,
+        result.parse_instructions,
         result.arena_bytes,
         one.stack_bytes,
         model.data_bytes(),
