@@ -240,9 +240,9 @@ impl<I: Iterator<Item = Record>> Records<'_, I> {
         let mut result = JobResult::default();
         for number in 0..expected.runs.len() as u32 {
             match self.next()? {
-                Record::Run { job, run, arena, state, tables, stack, span, parsing, isa, outputs, .. }
-                    if (job, run) == (index, number) =>
-                {
+                Record::Run {
+                    job, run, arena, state, tables, stack, span, parsing, isa, outputs, ..
+                } if (job, run) == (index, number) => {
                     result.isa = isa;
                     (result.arena_bytes, result.state_bytes, result.table_bytes) = (arena, state, tables);
                     result.parse_instructions = instructions(parsing, self.board.timer_hz);
@@ -334,7 +334,12 @@ mod tests {
     fn file_with(jobs: u32, end: u32, clock: u32) -> Vec<u8> {
         let mut file = Vec::new();
         record(&mut file, Kind::Start, &[VERSION, 256, 512, 4096, jobs, clock, 0, 0], BOARD.name.as_bytes());
-        record(&mut file, Kind::Run, &[0, 0, 64, 0, 80, 96, 100, 0, 5, 50, 0, 2, 3, 1, 6, 2], b"scalar\x07\x08");
+        record(
+            &mut file,
+            Kind::Run,
+            &[0, 0, 64, 0, 80, 96, 100, 0, 5, 50, 0, 2, 3, 1, 6, 2],
+            b"scalar\x07\x08",
+        );
         record(&mut file, Kind::Profile, &[0, 0, 10, 0, 1, 20, 0, 2, 30, 0, 3], b"");
         record(&mut file, Kind::Failure, &[1, 0, 1], b"");
         record(&mut file, Kind::End, &[end, 512], b"");
