@@ -423,19 +423,20 @@ fn takes_place(t: &Tables<'_>, new: usize, old: usize, lives: &[Life]) -> bool {
     let node = &t.nodes[usize::from(time) - 1];
     let cx = operands(t, node);
     let (a, b) = (&t.tensors[new], &t.tensors[old]);
-    node.op.in_place()
+    node.op.replaces(b, a)
         && cx.outputs.first() == Some(&(new as u16))
         && cx.inputs.first() == Some(&(old as u16))
         && !cx.inputs[1..].contains(&(old as u16))
         && a.place == b.place
-        && a.bytes() == b.bytes()
 }
 
 /// A node that reads and writes one persistent tensor must be able to work in place.
 fn in_place_is_sound(t: &Tables<'_>, node: &Node) -> Result<(), ParseError> {
     let cx = operands(t, node);
     let (Some(input), Some(output)) = (cx.inputs.first(), cx.outputs.first()) else { return Ok(()) };
-    if input == output && (!node.op.in_place() || cx.inputs[1..].contains(input)) {
+    let tensor = |id: &u16| &t.tensors[usize::from(*id)];
+    let sound = node.op.replaces(tensor(input), tensor(output)) && !cx.inputs[1..].contains(input);
+    if input == output && !sound {
         return Err(ParseError::Overlap { first: *input, second: *output });
     }
     Ok(())

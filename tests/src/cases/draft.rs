@@ -181,7 +181,8 @@ impl Draft {
         let spec = layout.program(&self, isas);
         let file = write(&spec);
         let cores = Target::ALL.into_iter().filter(|&target| target != Target::Portable);
-        let packs = matches!(self.op, Op::Conv2d(_) | Op::Dense(_) | Op::DepthwiseConv2d(_));
+        let packs =
+            matches!(self.op, Op::Conv2d(_) | Op::Dense(_) | Op::DepthwiseConv2d(_) | Op::Conv2dAdd(_));
         let packed = cores.filter(|_| packs).map(|target| {
             let planned = layout.program(&self, target.planned());
             (target, write(&pack(&planned, target)))
@@ -327,10 +328,17 @@ impl Layout {
         let (first, output) = (draft.inputs[0].clone(), draft.outputs[0].clone());
         let same_tensor =
             first.dtype == output.dtype && first.shape == output.shape && first.quant == output.quant;
-        let updates_state = draft.op.in_place() && same_tensor && draw.chance(40);
+        let at = |t: &Operand| Tensor {
+            dtype: t.dtype,
+            shape: t.shape,
+            quant: t.quant,
+            place: Place::Arena(0),
+            rows: None,
+        };
+        let replaces = draft.op.replaces(&at(&first), &at(&output));
+        let updates_state = replaces && same_tensor && draw.chance(40);
         let repeat = draft.may_repeat && !updates_state && draw.chance(60);
-        let same_bytes = first.bytes(first.shape.w) == output.bytes(output.shape.w);
-        let in_place = draft.op.in_place() && !updates_state && !repeat && same_bytes && draw.chance(60);
+        let in_place = replaces && !updates_state && !repeat && draw.chance(60);
         let bounded = draft.by_rows && first.shape.n == 1 && first.shape.h == 1 && draw.chance(60);
         if updates_state {
             draft.inputs[0].home = Home::State;

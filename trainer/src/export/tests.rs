@@ -8,6 +8,7 @@ use crate::passes::testing::{filled, inputs};
 use crate::plan::{self, Plan, PlanOptions};
 use crate::quantise::*;
 use crate::zoo;
+use dunlin::Target;
 use dunlin::shape::{Pad, Shape, Window};
 
 /// Signal to noise that 8 bits leave over the depth of these graphs, in decibels.
@@ -132,15 +133,51 @@ fn run(graph: &Graph, file: &[u8]) -> Vec<Output> {
 
 #[test]
 fn reused_memory_and_another_order_change_nothing() {
-    let graph = every_operator();
+    for graph in [every_operator(), residual()] {
+        let ranges = ranges(&graph, Method::MinMax);
+        let plain = PlanOptions { reuse: false, fuse: false, reorder: false, ..PlanOptions::default() };
+        let options = Options { plan: plain, ..Options::default() };
+        let (loose, reference) = dun(&graph, &ranges, &options).unwrap();
+        let (tight, planned) = dun(&graph, &ranges, &Options::default()).unwrap();
+        assert!(tight.arena_bytes() < loose.arena_bytes() / 2);
+        assert!(tight.in_place() > 0);
+        assert_eq!(run(&graph, reference.as_slice()), run(&graph, planned.as_slice()));
+    }
+}
+
+/// Two residual blocks: the shortcut is the block's input, then a convolution of it, either operand of the sum.
+fn residual() -> Graph {
+    let mut g = Graph::new("residual");
+    let x = g.add_input("x", Shape::image(12, 12, 3)).unwrap();
+    let g = &mut g;
+    let a = push(g, "a", conv(8, 3, 1, Activation::Relu), &[x]);
+    let b = push(g, "b", conv(8, 3, 1, Activation::Relu), &[a]);
+    let c = push(g, "c", conv(8, 3, 1, Activation::None), &[b]);
+    let first = push(g, "first", Add { fused: Activation::Relu }, &[a, c]);
+    let d = push(g, "d", conv(6, 3, 1, Activation::None), &[first]);
+    let shortcut = push(g, "shortcut", conv(6, 1, 0, Activation::None), &[first]);
+    let second = push(g, "second", Add { fused: Activation::None }, &[d, shortcut]);
+    g.add_output(second);
+    filled(g.clone(), 5)
+}
+
+#[test]
+fn sums_of_a_residual_network_are_fused_and_take_the_place_of_the_shortcut() {
+    let graph = residual();
     let ranges = ranges(&graph, Method::MinMax);
-    let plain = PlanOptions { reuse: false, reorder: false, ..PlanOptions::default() };
-    let options = Options { plan: plain, ..Options::default() };
-    let (loose, reference) = dun(&graph, &ranges, &options).unwrap();
-    let (tight, planned) = dun(&graph, &ranges, &Options::default()).unwrap();
-    assert!(tight.arena_bytes() < loose.arena_bytes() / 2);
-    assert!(tight.in_place() > 0);
-    assert_eq!(run(&graph, reference.as_slice()), run(&graph, planned.as_slice()));
+    let (plan, file) = dun(&graph, &ranges, &Options::default()).unwrap();
+    let names: Vec<&str> = plan.graph().nodes.iter().map(|n| n.op.name()).collect();
+    assert_eq!(names.iter().filter(|n| **n == "Conv2dAdd").count(), 2, "{names:?}");
+    assert!(!names.contains(&"Add"));
+    assert_eq!(plan.in_place(), 2);
+    // Two images of 8 channels and what a convolution needs; without fusion three of them are alive.
+    assert!(plan.arena_bytes() < 3 * 12 * 12 * 8, "{}", plan.picture());
+    for target in Target::ALL {
+        let options =
+            Options { plan: PlanOptions { target, ..PlanOptions::default() }, ..Options::default() };
+        let (_, packed) = dun(&graph, &ranges, &options).unwrap();
+        assert_eq!(run(&graph, packed.as_slice()), run(&graph, file.as_slice()), "{}", target.name());
+    }
 }
 
 #[test]
@@ -164,7 +201,7 @@ fn fused_labels_equal_those_of_separate_scores() {
     for head in heads {
         let mut g = Graph::new("labels");
         let x = g.add_input("x", Shape::image(9, 10, 3)).unwrap();
-        let a = push(&mut g, "a", conv(6, 3, 1, Activation::None), &[x]);
+        let a = push(&mut g, "a", conv(8, 3, 1, Activation::None), &[x]);
         let s = push(&mut g, "scores", head.clone(), &[a]);
         let l = push(&mut g, "labels", ArgMax, &[s]);
         g.add_output(l);

@@ -2,6 +2,7 @@
 
 use super::pack::Item;
 use crate::quantise::QGraph;
+use dunlin::format::Place;
 use dunlin::ops::{Add, Add16, Op};
 
 /// Bytes of the arena that are needed from one time to another. Time 0 is before the first node, time `i + 1`
@@ -21,6 +22,22 @@ impl Buffer {
     pub(super) fn item(&self) -> Item {
         Item { bytes: self.bytes, first: self.first, last: self.last }
     }
+}
+
+/// Working memory of one node, bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Needs {
+    /// Where its output has a place of its own.
+    pub(super) apart: u32,
+    /// Where its output takes the place of its input.
+    pub(super) in_place: u32,
+    /// Whether it may work in place, if operator and lifetimes allow it.
+    pub(super) may_replace: bool,
+}
+
+/// Whether working in place costs the operator time.
+pub(super) fn copies_in_place(op: &Op) -> bool {
+    matches!(op, Op::Conv2d(_) | Op::DepthwiseConv2d(_))
 }
 
 /// First and last time of each tensor; `None` for persistent and constant ones and those that no node touches.
@@ -49,11 +66,8 @@ fn can_take(graph: &QGraph, lives: &[Option<(usize, usize)>], i: usize, which: u
     let (Some(&new), Some(&old)) = (node.outputs.first(), node.inputs.get(which)) else { return false };
     let (Some(born), Some(dies)) = (lives[usize::from(new)], lives[usize::from(old)]) else { return false };
     let once = node.inputs.iter().filter(|&&t| t == old).count() == 1;
-    node.op.in_place()
-        && once
-        && dies.1 == i + 1
-        && born.0 == i + 1
-        && graph.tensors[usize::from(new)].bytes() == graph.tensors[usize::from(old)].bytes()
+    let tensor = |t: u16| graph.tensors[usize::from(t)].at(Place::Arena(0));
+    node.op.replaces(&tensor(old), &tensor(new)) && once && dies.1 == i + 1 && born.0 == i + 1
 }
 
 /// Swaps the operands of operators that do not mind, where only the second can give its place to the result.
@@ -76,7 +90,7 @@ pub(super) fn swap_operands(graph: &mut QGraph) {
 }
 
 /// All buffers of the arena. Without `reuse` each tensor has one of its own for all time.
-pub(super) fn buffers(graph: &QGraph, scratch: &[u32], reuse: bool) -> Vec<Buffer> {
+pub(super) fn buffers(graph: &QGraph, needs: &[Needs], reuse: bool) -> Vec<Buffer> {
     let lives = lives(graph);
     let end = graph.nodes.len() + 1;
     let mut buffers: Vec<Buffer> = Vec::new();
@@ -93,7 +107,8 @@ pub(super) fn buffers(graph: &QGraph, scratch: &[u32], reuse: bool) -> Vec<Buffe
     };
     graph.inputs.iter().for_each(|&t| add(t, &mut home, &mut buffers));
     for (i, node) in graph.nodes.iter().enumerate() {
-        if reuse && can_take(graph, &lives, i, 0) {
+        let takes = reuse && needs[i].may_replace && can_take(graph, &lives, i, 0);
+        if takes {
             let (old, new) = (usize::from(node.inputs[0]), usize::from(node.outputs[0]));
             if let (Some(at), Some((_, last))) = (home[old], lives[new]) {
                 home[new] = Some(at);
@@ -102,10 +117,11 @@ pub(super) fn buffers(graph: &QGraph, scratch: &[u32], reuse: bool) -> Vec<Buffe
             }
         }
         node.outputs.iter().for_each(|&t| add(t, &mut home, &mut buffers));
-        if scratch[i] > 0 {
+        let scratch = if takes { needs[i].in_place } else { needs[i].apart };
+        if scratch > 0 {
             let time = i + 1;
             let (first, last) = (time, time);
-            buffers.push(Buffer { tensors: Vec::new(), scratch: Some(i), bytes: scratch[i], first, last });
+            buffers.push(Buffer { tensors: Vec::new(), scratch: Some(i), bytes: scratch, first, last });
         }
     }
     buffers
@@ -118,4 +134,16 @@ pub(super) fn largest_live_set(buffers: &[Buffer]) -> u32 {
         buffers.iter().filter(|b| b.first <= time && time <= b.last).map(|b| b.bytes).sum()
     };
     (0..=end).map(live).max().unwrap_or(0)
+}
+
+/// Forbids working in place to those nodes that it costs time, where it saves no memory.
+pub(super) fn spare_copies(graph: &QGraph, needs: &mut [Needs]) {
+    let live = |needs: &[Needs]| largest_live_set(&buffers(graph, needs, true));
+    let best = live(needs);
+    for i in 0..needs.len() {
+        if copies_in_place(&graph.nodes[i].op) {
+            needs[i].may_replace = false;
+            needs[i].may_replace = live(needs) > best;
+        }
+    }
 }

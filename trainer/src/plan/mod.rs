@@ -5,6 +5,7 @@
 //! [`BAR`] times the largest live set, the sum of all bytes that some node needs at once.
 
 mod compare;
+mod fuse;
 mod life;
 mod order;
 mod pack;
@@ -19,7 +20,7 @@ use dunlin::format::{
     ALIGN, EncodeError, NodeSpec, Place, ProgramSpec, Scratch, encode, pack as pack_constants,
 };
 use dunlin::{IsaKind, Target};
-use life::Buffer;
+use life::{Buffer, Needs};
 
 /// Largest arena over largest live set that a model of the repository may have.
 pub const BAR: f64 = 1.05;
@@ -31,13 +32,15 @@ pub struct PlanOptions {
     pub target: Target,
     /// Give the bytes of dead tensors to later ones. Without it every tensor can be read after a run.
     pub reuse: bool,
+    /// Make one node of operators that have a fused form. Values between them are then not there to be read.
+    pub fuse: bool,
     /// Look for an order of the nodes that needs less memory than the given one.
     pub reorder: bool,
 }
 
 impl Default for PlanOptions {
     fn default() -> Self {
-        Self { target: Target::Portable, reuse: true, reorder: true }
+        Self { target: Target::Portable, reuse: true, fuse: true, reorder: true }
     }
 }
 
@@ -59,16 +62,20 @@ pub struct Plan {
 impl Plan {
     /// Plans the memory of `graph`; deterministic.
     pub fn new(mut graph: QGraph, options: &PlanOptions) -> Self {
-        let scratch = working_memory(&graph, options.target.planned());
+        if options.fuse {
+            fuse::sums_of_convolutions(&mut graph);
+        }
+        let needs = working_memory(&graph, options.target.planned());
         let order =
-            if options.reorder { order::best(&graph, &scratch) } else { (0..graph.nodes.len()).collect() };
+            if options.reorder { order::best(&graph, &needs) } else { (0..graph.nodes.len()).collect() };
         let nodes = order.iter().map(|&n| graph.nodes[n].clone()).collect();
         graph.nodes = nodes;
-        let scratch: Vec<u32> = order.iter().map(|&n| scratch[n]).collect();
+        let mut needs: Vec<Needs> = order.iter().map(|&n| needs[n]).collect();
         if options.reuse {
             life::swap_operands(&mut graph);
+            life::spare_copies(&graph, &mut needs);
         }
-        let mut buffers = life::buffers(&graph, &scratch, options.reuse);
+        let mut buffers = life::buffers(&graph, &needs, options.reuse);
         let live = life::largest_live_set(&buffers);
         // Long chains first in the list makes ties in the orders deterministic and the picture readable.
         buffers.sort_by_key(|b| (b.first, b.scratch.is_some(), b.tensors.first().copied()));
@@ -166,11 +173,15 @@ impl Plan {
 }
 
 /// Working memory of each node: the most that one of the instruction sets needs.
-fn working_memory(graph: &QGraph, isas: &[IsaKind]) -> Vec<u32> {
-    let tensors: Vec<_> = graph.tensors.iter().map(|t| t.at(Place::Arena(0))).collect();
-    let bytes = |node: &crate::quantise::QNode, isa: &IsaKind| {
-        dunlin::scratch_bytes(&node.op, &tensors, &node.inputs, &node.outputs, *isa)
+fn working_memory(graph: &QGraph, isas: &[IsaKind]) -> Vec<Needs> {
+    // An operator works in place where input and output have one place.
+    let apart: Vec<_> = (0u32..).zip(&graph.tensors).map(|(i, t)| t.at(Place::Arena(i))).collect();
+    let together: Vec<_> = graph.tensors.iter().map(|t| t.at(Place::Arena(0))).collect();
+    let bytes = |node: &crate::quantise::QNode, tensors: &[_]| {
+        let of = |&isa| dunlin::scratch_bytes(&node.op, tensors, &node.inputs, &node.outputs, isa);
+        u32::try_from(isas.iter().map(of).max().unwrap_or(0)).unwrap_or(u32::MAX)
     };
-    let most = |node| isas.iter().map(|isa| bytes(node, isa)).max().unwrap_or(0);
-    graph.nodes.iter().map(|n| u32::try_from(most(n)).unwrap_or(u32::MAX)).collect()
+    let needs =
+        |node| Needs { apart: bytes(node, &apart), in_place: bytes(node, &together), may_replace: true };
+    graph.nodes.iter().map(needs).collect()
 }

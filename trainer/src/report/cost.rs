@@ -11,6 +11,7 @@ pub(super) fn weights(op: &Op, input: &Tensor, output: &Tensor) -> u64 {
         |labels: Option<LabelScores>| labels.map_or(u64::from(output.shape.c), |l| u64::from(l.channels));
     match op {
         Op::Conv2d(o) => o.window.taps() as u64 * i * channels(o.labels),
+        Op::Conv2dAdd(o) => o.conv.window.taps() as u64 * i * channels(None),
         Op::TransposeConv2d(o) => o.window.taps() as u64 * i * channels(o.labels),
         Op::DepthwiseConv2d(o) => o.window.taps() as u64 * u64::from(output.shape.c),
         Op::Dense(_) => i * u64::from(output.shape.c),
@@ -30,10 +31,16 @@ pub(super) fn macs(op: &Op, input: &Tensor, output: &Tensor) -> u64 {
     weights(op, input, output) * if transposed { pixels(input.shape) } else { pixels(output.shape) }
 }
 
+/// Which input of an operator meets its weights.
+pub(super) fn weighted_input(op: &Op) -> usize {
+    usize::from(matches!(op, Op::Conv2dAdd(_)))
+}
+
 /// The sliding window of an operator that has one.
 pub(super) fn window(op: &Op) -> Option<Window> {
     match op {
         Op::Conv2d(o) => Some(o.window),
+        Op::Conv2dAdd(o) => Some(o.conv.window),
         Op::TransposeConv2d(o) => Some(o.window),
         Op::DepthwiseConv2d(o) => Some(o.window),
         Op::MaxPool2d(o) => Some(o.window),

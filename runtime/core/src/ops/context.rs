@@ -45,6 +45,11 @@ impl<'a> Operands<'a> {
         }
     }
 
+    /// Whether output 0 stands where input 0 stands.
+    pub(crate) fn in_place(&self) -> bool {
+        self.input(0).place == self.output(0).place
+    }
+
     /// Output `i`.
     pub(crate) fn output(&self, i: usize) -> &'a Tensor {
         &self.tensors[usize::from(self.outputs[i])]

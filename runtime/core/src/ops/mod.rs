@@ -16,6 +16,7 @@ mod concat;
 mod context;
 mod conv;
 mod conv16x8;
+mod conv_add;
 mod convert;
 mod dense;
 mod depth_space;
@@ -55,6 +56,7 @@ pub use channels::{Filter, LabelScores};
 pub use concat::{Axis, Concat};
 pub(crate) use context::{Io, Operands};
 pub use conv::Conv2d;
+pub use conv_add::Conv2dAdd;
 pub use conv16x8::{Conv2d16x8, Dense16x8, DepthwiseConv2d16x8, TransposeConv2d16x8};
 pub use convert::{Convert, Dequantize, Quantize, Requantize};
 pub use dense::Dense;
@@ -92,6 +94,7 @@ pub use wide::{Accumulator, WideFilter};
 use crate::error::NodeFault;
 #[cfg(feature = "encode")]
 use crate::format::Blob;
+use crate::format::Tensor;
 #[cfg(feature = "encode")]
 use crate::isa::Layer;
 use crate::isa::{Isa, IsaKind, on_isa};
@@ -99,8 +102,14 @@ use serde::{Deserialize, Serialize};
 
 /// What the parser and the executor ask of every operator.
 pub(crate) trait Operator {
-    /// Whether the first output may stand where the first input stood.
+    /// Whether the first output may stand where the first input stood, if [`Operator::replaces`] agrees.
     const IN_PLACE: bool = false;
+
+    /// Whether `output` may stand where `input` stood; only asked where both have the same bytes.
+    fn replaces(&self, input: &Tensor, output: &Tensor) -> bool {
+        let _ = (input, output);
+        true
+    }
 
     /// How many of the last inputs are *states*: persistent tensors that the node reads and writes. At most
     /// two; the parser proves that each is persistent and no other operand of the node.
@@ -183,9 +192,16 @@ macro_rules! operators {
                 match self { $(Self::$name(_) => stringify!($name),)* }
             }
 
-            /// Whether the first output may share the memory of the first input.
+            /// Whether the first output may share the memory of the first input, for some attributes and sizes.
             pub const fn in_place(&self) -> bool {
                 match self { $(Self::$name(_) => <$name as Operator>::IN_PLACE,)* }
+            }
+
+            /// Whether the first output may take the memory of the first input, both of these sizes.
+            pub fn replaces(&self, input: &Tensor, output: &Tensor) -> bool {
+                self.in_place()
+                    && input.bytes() == output.bytes()
+                    && match self { $(Self::$name(op) => Operator::replaces(op, input, output),)* }
             }
 
             /// How many of the last inputs are persistent tensors that the operator reads and writes.
@@ -363,4 +379,6 @@ operators! {
     ResizeBilinearF32,
     /// Bilinear resize of 16-bit values.
     ResizeBilinear16,
+    /// Convolution added to another tensor.
+    Conv2dAdd,
 }
