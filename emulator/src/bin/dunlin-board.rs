@@ -1,11 +1,11 @@
 //! `dunlin-board run BOARD IMAGE`: starts an image as cargo's runner does and prints its log.
-//! `dunlin-board flash IMAGE…`: prints the flash that each image takes.
+//! `dunlin-board flash IMAGE…`: prints the flash that each image takes, and how much of it is constants and tables of models.
 
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use dunlin_emulator::{board, flash_bytes, run_bare};
+use dunlin_emulator::{board, flash_bytes, model_bytes, run_bare};
 
 const USAGE: &str = "usage: dunlin-board run BOARD IMAGE | dunlin-board flash IMAGE…";
 const TIME_LIMIT: Duration = Duration::from_secs(60);
@@ -39,7 +39,10 @@ fn start(name: &str, image: &Path) -> Result<(), String> {
 
 fn flash(images: &[&str]) -> Result<(), String> {
     for image in images {
-        println!("{}", flash_bytes(Path::new(image)).map_err(|error| error.to_string())?);
+        let image = Path::new(image);
+        let bytes = flash_bytes(image).and_then(|all| Ok((all, model_bytes(image)?)));
+        let (all, [data, tables]) = bytes.map_err(|error| error.to_string())?;
+        println!("{all} {data} {tables}");
     }
     Ok(())
 }
