@@ -253,7 +253,7 @@ impl<'a, 'm> Session<'a, 'm> {
         let counts = self.counts;
         let current = self.next;
         let memory = self.memory();
-        let io = &mut Io { operands, scratch: node.scratch, memory, counts: &counts };
+        let io = &mut Io { operands, scratch: node.scratch, memory, counts: &counts, packed: false };
         let done = tables.dispatch.run(current, isa, &node.op, io);
         debug_assert!(done.is_some(), "the parser let {} through", node.op.name());
         observer.after(self.next);

@@ -2,6 +2,7 @@
 
 use crate::argument::{Module, Path};
 use crate::tokens::expression;
+use dunlin_core::ops::kernel_names;
 use dunlin_core::{AlignedVec, Model, Storage};
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -103,8 +104,9 @@ fn parts(path: &std::path::Path, bytes: &[u8]) -> Result<Parts, String> {
         byte_string(data)
     );
     // One kernel a node: operators that no node has are not linked.
+    let kernels = t.nodes.iter().zip(kernel_names(&parsed));
     let kernels: Vec<String> =
-        t.nodes.iter().map(|node| format!("::dunlin::ops::{}::KERNEL", node.op.name())).collect();
+        kernels.map(|(node, name)| format!("::dunlin::ops::{}::{name}", node.op.name())).collect();
     list(&mut statics, "DUNLIN_KERNELS", "::dunlin::ops::Kernel", &kernels)?;
     list(&mut statics, "DUNLIN_NODES", "::dunlin::format::Node", &rows(t.nodes)?)?;
     list(&mut statics, "DUNLIN_TENSORS", "::dunlin::format::Tensor", &rows(t.tensors)?)?;

@@ -3,7 +3,7 @@
 use super::Operands;
 use crate::error::NodeFault;
 use crate::format::{Blob, DType, Tensor};
-use crate::isa::{Channels, Layer, Reduction};
+use crate::isa::{Channels, Layer, PackedLen, Reduction};
 use crate::quant::{Clamp, Requant};
 use crate::shape::Shape;
 use serde::{Deserialize, Serialize};
@@ -103,6 +103,17 @@ impl Filter {
         Ok(())
     }
 
+    /// Lengths of the packed constants, `None` where they are portable.
+    fn packed(&self, cx: &Operands<'_>, layer: &Layer) -> Option<PackedLen> {
+        if self.weight_zero == 0 { cx.target.packed(layer) } else { None }
+    }
+
+    /// Whether the constants are packed.
+    #[cfg(feature = "encode")]
+    pub(super) fn is_packed(&self, cx: &Operands<'_>, layer: &Layer) -> bool {
+        self.packed(cx, layer).is_some()
+    }
+
     /// The constants as a kernel takes them.
     pub(crate) fn reduction<'a>(
         &self,
@@ -117,7 +128,7 @@ impl Filter {
             bytemuck::try_cast_slice(bytes)
                 .map_err(|_| NodeFault::Constant { offset: blob.0, len: bytes.len() as u32 })
         };
-        let packed = if self.weight_zero == 0 { cx.target.packed(layer) } else { None };
+        let packed = self.packed(cx, layer);
         let (weights, channels, packed) = match packed {
             Some(len) => (len.weights, Channels::NONE, Some(words(self.bias, len.constants)?)),
             None => {
