@@ -92,20 +92,6 @@ pub(crate) fn test(arguments: &[&str]) -> Result<(), String> {
     steps.finish()
 }
 
-pub(crate) fn size() -> Result<(), String> {
-    let setup = Setup::find_or_install();
-    let toolchain = setup.toolchain.as_ref().map_err(Clone::clone)?;
-    let images =
-        BOARDS.iter().map(|board| firmware::build(toolchain, board)).collect::<Result<Vec<_>, _>>()?;
-    println!("| board | core | code flash without a model, bytes |");
-    println!("|---|---|---|");
-    for (board, bytes) in BOARDS.iter().zip(firmware::flash(&images)?) {
-        println!("| {} | {} | {bytes} |", board.name, board.core);
-    }
-    println!("(cargo xtask size, {} toolchain)", toolchain.name());
-    Ok(())
-}
-
 /// Golden files first, then the budgets, which the same change may move.
 pub(crate) fn golden(arguments: &[&str]) -> Result<(), String> {
     let mut command = host_cargo();

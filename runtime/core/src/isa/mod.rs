@@ -113,10 +113,19 @@ impl Target {
     ///
     /// A host that writes files runs those of every target: with the same layouts, in plain Rust.
     pub fn isa(self) -> Option<IsaKind> {
+        self.runs_here().then(|| match self {
+            Self::Portable => IsaKind::native(),
+            Self::CortexM4 => IsaKind::Dsp,
+            Self::CortexM55 => IsaKind::Mve,
+        })
+    }
+
+    /// Whether this build has an instruction set that runs files of this target.
+    pub const fn runs_here(self) -> bool {
         match self {
-            Self::Portable => Some(IsaKind::native()),
-            Self::CortexM4 => cfg!(any(feature = "isa-dsp", feature = "encode")).then_some(IsaKind::Dsp),
-            Self::CortexM55 => cfg!(any(feature = "isa-mve", feature = "encode")).then_some(IsaKind::Mve),
+            Self::Portable => true,
+            Self::CortexM4 => cfg!(any(feature = "isa-dsp", feature = "encode")),
+            Self::CortexM55 => cfg!(any(feature = "isa-mve", feature = "encode")),
         }
     }
 
