@@ -32,14 +32,14 @@ impl Tile for Base {
         });
     }
 
-    unsafe fn block(panel: *const i8, finish: &Finish, place: &Place<i8>, pixels: usize, out: *mut i8) {
+    unsafe fn block(panels: *const i8, finishes: &[Finish], place: &Place<i8>, pixels: usize, out: *mut i8) {
         // SAFETY: the caller's.
         unsafe {
-            match (pixels, finish.extreme) {
-                (4, false) => block::<4, false>(panel, finish, place, out),
-                (4, true) => block::<4, true>(panel, finish, place, out),
-                (2, _) => block::<2, true>(panel, finish, place, out),
-                _ => block::<1, true>(panel, finish, place, out),
+            match (pixels, finishes.first().is_some_and(|finish| finish.extreme)) {
+                (4, false) => block::<4, false>(panels, finishes, place, out),
+                (4, true) => block::<4, true>(panels, finishes, place, out),
+                (2, _) => block::<2, true>(panels, finishes, place, out),
+                _ => block::<1, true>(panels, finishes, place, out),
             }
         }
     }
@@ -117,69 +117,73 @@ fn load(row: &[i8], at: usize) -> int8x16_t {
 /// That of [`Tile::block`].
 unsafe fn block<const P: usize, const EXTREME: bool>(
     mut w: *const i8,
-    finish: &Finish,
+    finishes: &[Finish],
     place: &Place<i8>,
-    out: *mut i8,
+    mut out: *mut i8,
 ) {
     let (runs, row) = (place.runs, place.row);
-    // SAFETY: the caller keeps every step of every run and the rows of `out` in bounds; the panel is as long as all steps.
+    // SAFETY: the caller keeps every step of every run and the rows of `out` in bounds; the panels are as
+    // long as all their steps.
     unsafe {
-        let mut sums = [[vdupq_n_s32(0); 4]; P];
-        let mut run = place.taps;
-        for _ in 0..runs.count {
-            let mut x = [run; P];
-            for i in 0..P {
-                x[i] = run.add(place.offsets[i]);
-            }
-            for step in 0..runs.steps {
-                let mut taps = [vdupq_n_s8(0); P];
+        for finish in finishes {
+            let mut sums = [[vdupq_n_s32(0); 4]; P];
+            let mut run = place.taps;
+            for _ in 0..runs.count {
+                let mut x = [run; P];
                 for i in 0..P {
-                    taps[i] = vld1q_s8(x[i].add(16 * step));
+                    x[i] = run.add(place.offsets[i]);
                 }
-                for c in 0..4 {
-                    let weights = vld1q_s8(w.add(16 * c));
-                    let mut products = [vdupq_n_s16(0); P];
+                for step in 0..runs.steps {
+                    let mut taps = [vdupq_n_s8(0); P];
                     for i in 0..P {
-                        products[i] = vmull_s8(vget_low_s8(weights), vget_low_s8(taps[i]));
+                        taps[i] = vld1q_s8(x[i].add(16 * step));
                     }
-                    for i in 0..P {
-                        if EXTREME {
+                    for c in 0..4 {
+                        let weights = vld1q_s8(w.add(16 * c));
+                        let mut products = [vdupq_n_s16(0); P];
+                        for i in 0..P {
+                            products[i] = vmull_s8(vget_low_s8(weights), vget_low_s8(taps[i]));
+                        }
+                        for i in 0..P {
+                            if EXTREME {
+                                sums[i][c] = vpadalq_s16(sums[i][c], products[i]);
+                                products[i] = vmull_high_s8(weights, taps[i]);
+                            } else {
+                                products[i] = vmlal_high_s8(products[i], weights, taps[i]);
+                            }
+                        }
+                        for i in 0..P {
                             sums[i][c] = vpadalq_s16(sums[i][c], products[i]);
-                            products[i] = vmull_high_s8(weights, taps[i]);
-                        } else {
-                            products[i] = vmlal_high_s8(products[i], weights, taps[i]);
                         }
                     }
-                    for i in 0..P {
-                        sums[i][c] = vpadalq_s16(sums[i][c], products[i]);
-                    }
+                    w = w.add(64);
                 }
-                w = w.add(64);
+                run = run.add(runs.stride);
             }
-            run = run.add(runs.stride);
-        }
-        let bias = vld1q_s32(finish.bias.as_ptr());
-        let mut totals = [bias; P];
-        for i in 0..P {
-            let [a, b, c, d] = sums[i];
-            totals[i] = vaddq_s32(bias, vpaddq_s32(vpaddq_s32(a, b), vpaddq_s32(c, d)));
-        }
-        let (factors, narrow) = (Factors::of(finish, 0), Narrow::of(finish));
-        for i in (0..P).step_by(2) {
-            let pair = [totals[i], totals[(i + 1).min(P - 1)]];
-            let four = if finish.plain {
-                let pair = pair.map(|sum| factors.apply_plain(sum));
-                narrow.apply_plain(pair[0], pair[1])
-            } else {
-                let pair = pair.map(|sum| factors.apply(sum));
-                narrow.apply(pair[0], pair[1])
-            };
-            let four = vreinterpret_s32_s8(four);
-            let out = out.add(i * row).cast::<i32>();
-            out.write_unaligned(vget_lane_s32::<0>(four));
-            if i + 1 < P {
-                out.byte_add(row).write_unaligned(vget_lane_s32::<1>(four));
+            let bias = vld1q_s32(finish.bias.as_ptr());
+            let mut totals = [bias; P];
+            for i in 0..P {
+                let [a, b, c, d] = sums[i];
+                totals[i] = vaddq_s32(bias, vpaddq_s32(vpaddq_s32(a, b), vpaddq_s32(c, d)));
             }
+            let (factors, narrow) = (Factors::of(finish, 0), Narrow::of(finish));
+            for i in (0..P).step_by(2) {
+                let pair = [totals[i], totals[(i + 1).min(P - 1)]];
+                let four = if finish.plain {
+                    let pair = pair.map(|sum| factors.apply_plain(sum));
+                    narrow.apply_plain(pair[0], pair[1])
+                } else {
+                    let pair = pair.map(|sum| factors.apply(sum));
+                    narrow.apply(pair[0], pair[1])
+                };
+                let four = vreinterpret_s32_s8(four);
+                let out = out.add(i * row).cast::<i32>();
+                out.write_unaligned(vget_lane_s32::<0>(four));
+                if i + 1 < P {
+                    out.byte_add(row).write_unaligned(vget_lane_s32::<1>(four));
+                }
+            }
+            out = out.add(4);
         }
     }
 }

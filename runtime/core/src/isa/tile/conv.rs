@@ -211,6 +211,10 @@ fn passes<T: Tile>(
             let weights = &p.weights[c * k..(c + channels) * k];
             T::pack(&Rows { weights, channels, runs, len }, panel, finish);
         }
+        // What holds of one panel and not of another does not pay.
+        let plain = finishes.iter().all(|finish| finish.plain);
+        let extreme = finishes.iter().any(|finish| finish.extreme);
+        finishes.iter_mut().for_each(|finish| (finish.plain, finish.extreme) = (plain, extreme));
         run(&Pass { panels, finishes, first, count }, out);
     }
 }
@@ -255,21 +259,18 @@ fn blocks<T: Tile>(
         }
         let (out, others) = rest.split_at_mut(block * p.n);
         rest = others;
-        for (i, finish) in pass.finishes[..whole].iter().enumerate() {
-            // SAFETY: the bounds of taps and panels were asserted above; `out` has `block` rows of `n` channels,
-            // of which the last of a whole panel are below `first + count`.
-            unsafe {
-                let panel = pass.panels.as_ptr().add(i * panel);
-                let out = out.as_mut_ptr().add(pass.first + i * T::CHANNELS);
-                T::block(panel, finish, &place, block, out);
-            }
+        let (finishes, last) = pass.finishes.split_at(whole);
+        // SAFETY: the bounds of taps and panels were asserted above; `out` has `block` rows of `n` channels, of which the
+        // last of a whole panel is below `first + count`.
+        unsafe {
+            T::block(pass.panels.as_ptr(), finishes, &place, block, out.as_mut_ptr().add(pass.first));
         }
-        if let Some(finish) = pass.finishes.get(whole) {
+        if !last.is_empty() {
             let mut tile = [0i8; PIXELS * WIDTH];
             let place = Place { row: WIDTH, ..place };
             // SAFETY: as above; the tile has room for the largest block.
             unsafe {
-                T::block(pass.panels.as_ptr().add(whole * panel), finish, &place, block, tile.as_mut_ptr());
+                T::block(pass.panels.as_ptr().add(whole * panel), last, &place, block, tile.as_mut_ptr());
             }
             let channels = whole * T::CHANNELS..pass.count;
             for (row, out) in tile.chunks_exact(WIDTH).zip(out.chunks_exact_mut(p.n)) {

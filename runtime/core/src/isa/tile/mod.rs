@@ -76,15 +76,15 @@ pub(crate) trait Tile {
     /// `finish`.
     fn pack(rows: &Rows<'_>, panel: &mut [Self::Weight], finish: &mut Finish);
 
-    /// `out[i * row + c]` for `c` below [`Tile::CHANNELS`] and as many `i` as `pixels` says, which is a power of
-    /// two up to [`Tile::BLOCK`].
+    /// `out[i * row + c]` for every channel `c` of some panels, [`Tile::CHANNELS`] each, that follow each other, and as
+    /// many `i` as `pixels` says, which is a power of two up to [`Tile::BLOCK`].
     ///
     /// # Safety
-    /// The core has the instructions. The panel is as long as the runs say; every run of every offset, whole steps, lies
-    /// inside the memory behind the taps; every output inside that behind `out`.
+    /// The core has the instructions. Each panel is as long as the runs say, and there are as many as `finishes`; every run
+    /// of every offset, whole steps, lies inside the memory behind the taps; every output inside that behind `out`.
     unsafe fn block(
-        panel: *const Self::Weight,
-        finish: &Finish,
+        panels: *const Self::Weight,
+        finishes: &[Finish],
         place: &Place<Self::Tap>,
         pixels: usize,
         out: *mut i8,
