@@ -175,11 +175,32 @@ pub(super) unsafe fn finished<const P: usize>(
             }
             return;
         }
-        for i in (0..P).step_by(2) {
-            let next = (i + 1).min(P - 1);
-            let first = [factors[0].apply_plain(sums[i][0]), factors[1].apply_plain(sums[i][1])];
-            let second = [factors[0].apply_plain(sums[next][0]), factors[1].apply_plain(sums[next][1])];
-            let bytes = narrow.pair_plain(first, second);
+        match narrow.full {
+            true => plain::<P, true>(&factors, &narrow, sums, out, row),
+            false => plain::<P, false>(&factors, &narrow, sums, out, row),
+        }
+    }
+}
+
+/// [`finished`] where all shifts are to the right, for a range that is full or not.
+///
+/// # Safety
+/// As for [`finished`].
+#[inline(always)]
+unsafe fn plain<const P: usize, const FULL: bool>(
+    factors: &[Factors; 2],
+    narrow: &Narrow,
+    sums: &[[int32x4_t; 2]; P],
+    out: *mut i8,
+    row: usize,
+) {
+    for i in (0..P).step_by(2) {
+        let next = (i + 1).min(P - 1);
+        let first = [factors[0].apply_plain(sums[i][0]), factors[1].apply_plain(sums[i][1])];
+        let second = [factors[0].apply_plain(sums[next][0]), factors[1].apply_plain(sums[next][1])];
+        let bytes = narrow.pair_plain::<FULL>(first, second);
+        // SAFETY: the caller's.
+        unsafe {
             vst1_s8(out.add(i * row), vget_low_s8(bytes));
             if i + 1 < P {
                 vst1_s8(out.add(next * row), vget_high_s8(bytes));

@@ -182,7 +182,8 @@ impl Sum {
                     let low = self.narrow.apply(low[0], low[1]);
                     vcombine_s8(low, self.narrow.apply(high[0], high[1]))
                 }
-                _ => self.narrow.pair_plain(low, high),
+                _ if self.narrow.full => self.narrow.pair_plain::<true>(low, high),
+                _ => self.narrow.pair_plain::<false>(low, high),
             }
         });
     }

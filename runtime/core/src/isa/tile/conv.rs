@@ -1,7 +1,7 @@
 //! The driver: panels, strips and blocks.
 
 use super::{
-    Buffer, Finish, PANEL_COUNT, PANELS, PATCHES, PIXELS, Place, Rows, Runs, STRIP, Strip, Tile, WIDTH,
+    Buffer, Finish, PANEL_COUNT, PANELS, PATCHES, PIXELS, Place, Rows, Runs, SLACK, STRIP, Strip, Tile, WIDTH,
 };
 use crate::isa::{Geometry, Isa, Reduction, Scalar, generic};
 
@@ -198,11 +198,11 @@ fn passes<T: Tile>(
     let panel = runs.total() * T::STEP * T::CHANNELS;
     let k = runs.count * len;
     let most = (PANELS / panel).min(PANEL_COUNT) * T::CHANNELS;
-    let mut panels = Buffer::<T::Weight, PANELS>::new();
+    let mut panels = Buffer::<T::Weight, { PANELS + SLACK }>::new();
     let mut finishes = Buffer::<Finish, PANEL_COUNT>::new();
     for first in (0..p.n).step_by(most) {
         let count = most.min(p.n - first);
-        let panels = panels.zeroed(count.div_ceil(T::CHANNELS) * panel);
+        let panels = panels.zeroed(count.div_ceil(T::CHANNELS) * panel + SLACK);
         let finishes = finishes.zeroed(count.div_ceil(T::CHANNELS));
         let places = panels.chunks_exact_mut(panel).zip(finishes.iter_mut());
         for (c, (panel, finish)) in (first..first + count).step_by(T::CHANNELS).zip(places) {
@@ -241,7 +241,7 @@ fn blocks<T: Tile>(
         + (runs.count - 1) * runs.stride
         + runs.steps * T::STEP;
     assert!(end <= source.taps.len(), "a window ends at {end} of {} taps", source.taps.len());
-    assert!(pass.panels.len() == pass.finishes.len() * panel);
+    assert!(pass.panels.len() == pass.finishes.len() * panel + SLACK);
     assert!(pass.first + pass.count <= p.n && pass.count <= pass.finishes.len() * T::CHANNELS);
     let (mut y, mut x) = (pixel / source.width, pixel % source.width);
     let mut place = Place { taps: source.taps.as_ptr(), offsets: [0; PIXELS], runs, row: p.n };

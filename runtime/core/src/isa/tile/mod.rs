@@ -127,5 +127,7 @@ pub(super) const STRIP: usize = 32 * 1024 / SHARE;
 pub(super) const PATCHES: usize = 16 * 1024 / SHARE;
 /// Weights of the panels of one pass.
 pub(super) const PANELS: usize = 48 * 1024 / SHARE;
+/// Weights behind the last panel that a tile may read and must not use.
+pub(crate) const SLACK: usize = 16;
 /// Panels of one pass.
 pub(super) const PANEL_COUNT: usize = 32 / SHARE;
