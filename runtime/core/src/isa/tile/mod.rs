@@ -6,7 +6,7 @@
 //! taps in the strip. Where runs are so short that padding each to the tile's step would waste work, the windows of a few
 //! pixels are gathered into one run each.
 //!
-//! All of this lives on the stack: 107 kB with the feature `std`, a quarter of it without.
+//! All of this lives on the stack: 168 kB at most with the feature `std`, a quarter of it without.
 
 mod conv;
 mod depthwise;
@@ -119,10 +119,17 @@ impl<T: bytemuck::Zeroable, const N: usize> Buffer<T, N> {
     }
 }
 
+/// [`Isa::with_room`](super::Isa::with_room).
+pub(super) fn with_room<R>(run: impl FnOnce(&mut [i8]) -> R) -> R {
+    run(Buffer::<i8, ROOM>::new().zeroed(ROOM))
+}
+
 /// A quarter of the memory where nothing is known of the stack.
 const SHARE: usize = if cfg!(feature = "std") { 1 } else { 4 };
 /// Taps of a strip.
 pub(super) const STRIP: usize = 32 * 1024 / SHARE;
+/// Bytes of results that stand for a moment.
+const ROOM: usize = 16 * 1024 / SHARE;
 /// Taps of gathered windows.
 pub(super) const PATCHES: usize = 16 * 1024 / SHARE;
 /// Weights of the panels of one pass.
