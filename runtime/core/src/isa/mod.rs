@@ -20,6 +20,7 @@ pub(crate) mod layer;
 mod mve;
 #[cfg(target_arch = "aarch64")]
 mod neon;
+pub(crate) mod parallel;
 pub(crate) mod scalar;
 #[cfg(any(target_arch = "aarch64", target_arch = "x86_64"))]
 mod tile;
@@ -445,6 +446,12 @@ pub(crate) trait Isa {
     fn depthwise_scratch(g: &Geometry, multiplier: usize) -> usize {
         let _ = multiplier;
         g.window.taps() * g.input.c as usize
+    }
+
+    /// Calls `run` with memory apart from the arena, for results that stand for a moment: none on a microcontroller, some
+    /// on a core with a large stack, where a layer in few large pieces is faster than in many small ones.
+    fn with_room<R>(run: impl FnOnce(&mut [i8]) -> R) -> R {
+        run(&mut [])
     }
 
     /// `out[m, n] = finish(n, sum_k (rows[m, k] - input_zero) * (weights[n, k] - weight_zero))`.
