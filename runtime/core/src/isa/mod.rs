@@ -431,8 +431,18 @@ pub(crate) trait Isa {
     /// `out[i] = max(out[i], row[i])`.
     fn max(row: &[i8], out: &mut [i8]);
 
-    /// `sum[i] += rows[k, i]` for all rows: `rows` is `[k, n]`, `sum` `[n]`.
-    fn accumulate(rows: &[i8], sum: &mut [i32]);
+    /// [`Isa::max`] of each row of `rows`, `[k, n]`.
+    fn max_rows(rows: &[i8], out: &mut [i8]) {
+        rows.chunks_exact(out.len()).for_each(|row| Self::max(row, out));
+    }
+
+    /// `sum[i] += row[i]`.
+    fn accumulate(row: &[i8], sum: &mut [i32]);
+
+    /// [`Isa::accumulate`] of each row of `rows`, `[k, n]`.
+    fn accumulate_rows(rows: &[i8], sum: &mut [i32]) {
+        rows.chunks_exact(sum.len()).for_each(|row| Self::accumulate(row, sum));
+    }
 
     /// Requantised sum. `b` is as long as `out`, or has one value for all.
     fn add(p: &SumParams, a: Source<'_>, b: &[i8], out: &mut [i8]);

@@ -90,11 +90,19 @@ impl Isa for Mve {
     }
 
     fn max(row: &[i8], out: &mut [i8]) {
-        native::max(row, out);
+        native::max_rows(row, out);
     }
 
-    fn accumulate(rows: &[i8], sum: &mut [i32]) {
-        native::accumulate(rows, sum);
+    fn max_rows(rows: &[i8], out: &mut [i8]) {
+        native::max_rows(rows, out);
+    }
+
+    fn accumulate(row: &[i8], sum: &mut [i32]) {
+        native::accumulate_rows(row, sum);
+    }
+
+    fn accumulate_rows(rows: &[i8], sum: &mut [i32]) {
+        native::accumulate_rows(rows, sum);
     }
 
     fn add(p: &SumParams, a: Source<'_>, b: &[i8], out: &mut [i8]) {
@@ -127,12 +135,12 @@ mod native {
         Scalar::dot(x, w, input_zero, weight_zero)
     }
 
-    pub(super) fn max(row: &[i8], out: &mut [i8]) {
-        Scalar::max(row, out);
+    pub(super) fn max_rows(rows: &[i8], out: &mut [i8]) {
+        Scalar::max_rows(rows, out);
     }
 
-    pub(super) fn accumulate(rows: &[i8], sum: &mut [i32]) {
-        Scalar::accumulate(rows, sum);
+    pub(super) fn accumulate_rows(rows: &[i8], sum: &mut [i32]) {
+        Scalar::accumulate_rows(rows, sum);
     }
 
     pub(super) fn add(p: &SumParams, a: Source<'_>, b: &[i8], out: &mut [i8]) {
@@ -173,16 +181,24 @@ mod native {
             .wrapping_add(both)
     }
 
-    pub(super) fn max(row: &[i8], out: &mut [i8]) {
-        // SAFETY: both have as many values as the shorter.
-        unsafe { byte::max(row.as_ptr(), out.as_mut_ptr(), row.len().min(out.len())) }
+    pub(super) fn max_rows(rows: &[i8], out: &mut [i8]) {
+        let count = rows.len().checked_div(out.len()).unwrap_or(0);
+        if count > 0 {
+            // SAFETY: `rows` has `count` rows as long as `out`.
+            unsafe { byte::max(rows.as_ptr(), out.as_mut_ptr(), out.len(), count) }
+        }
     }
 
-    pub(super) fn accumulate(rows: &[i8], sum: &mut [i32]) {
-        let count = rows.len().checked_div(sum.len()).unwrap_or(0);
-        if count > 0 {
-            // SAFETY: `rows` has `count` rows as long as `sum`.
-            unsafe { byte::accumulate(rows.as_ptr(), sum.as_mut_ptr(), sum.len(), count) }
+    pub(super) fn accumulate_rows(rows: &[i8], sum: &mut [i32]) {
+        if sum.is_empty() {
+            return;
+        }
+        for rows in rows.chunks(byte::ACCUMULATED * sum.len()) {
+            let count = rows.len() / sum.len();
+            if count > 0 {
+                // SAFETY: `rows` has `count` rows as long as `sum`.
+                unsafe { byte::accumulate(rows.as_ptr(), sum.as_mut_ptr(), sum.len(), count) }
+            }
         }
     }
 

@@ -41,7 +41,7 @@ const COLUMNS_FROM: usize = 8;
 impl TapOrder {
     /// The order for these taps.
     pub(super) const fn of(taps: Taps) -> Self {
-        if taps.pixels > 1 && taps.channels() >= COLUMNS_FROM { Self::Columns } else { Self::Rows }
+        if taps.pixels > 1 && taps.len / taps.pixels >= COLUMNS_FROM { Self::Columns } else { Self::Rows }
     }
 
     /// Where tap `i` of the row-major order stands.
@@ -50,7 +50,7 @@ impl TapOrder {
         match self {
             Self::Rows => i,
             Self::Columns => {
-                let c = taps.channels();
+                let c = taps.len / taps.pixels;
                 let (row, rest) = (i / taps.len, i % taps.len);
                 (rest / c * taps.runs + row) * c + rest % c
             }
