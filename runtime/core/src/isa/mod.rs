@@ -413,6 +413,17 @@ pub(crate) trait Isa {
     /// `sum_k (x[k] - input_zero) * (w[k] - weight_zero)`; `x` and `w` have the same length.
     fn dot(x: &[i8], w: &[i8], input_zero: i32, weight_zero: i32) -> i32;
 
+    /// `out[n] = saturated(factor * (bias[n] + sum_k (x[k] - zero) * w[n, k]))` in 16 bits; without biases, added to what
+    /// `out` holds, saturated again. `w` is `[n, k]`, `out` and `bias` `[n]`; `k > 0`.
+    fn project(x: &[i8], w: &[i8], zero: i32, bias: Option<&[i32]>, factor: Requant, out: &mut [i16]) {
+        for (n, (w, out)) in w.chunks_exact(x.len()).zip(out).enumerate() {
+            let sum = Self::dot(x, w, zero, 0);
+            let value = factor.apply(bias.map_or(0, |bias| bias[n]).wrapping_add(sum));
+            let value = crate::quant::Clamp16::FULL.apply(value);
+            *out = if bias.is_some() { value } else { out.saturating_add(value) };
+        }
+    }
+
     /// Depthwise convolution of one image: the output rows from `first` on, as many as `out`, `[h, w, n]`, holds.
     ///
     /// Portable weights are `[kernel_h, kernel_w, n]`; packed ones those of `Layer::Depthwise`. Output channel `i`

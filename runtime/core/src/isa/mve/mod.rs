@@ -17,6 +17,9 @@ mod gather;
 mod gemm;
 mod pack;
 #[cfg(all(target_arch = "arm", target_os = "none", feature = "isa-mve"))]
+#[allow(unsafe_code, reason = "Helium registers cannot leave an assembly block")]
+mod recurrent;
+#[cfg(all(target_arch = "arm", target_os = "none", feature = "isa-mve"))]
 mod tail;
 mod tile;
 
@@ -29,6 +32,9 @@ use super::{
 };
 use pack::{LANES, padded};
 use tile::Tile;
+
+#[cfg(all(target_arch = "arm", target_os = "none", feature = "isa-mve"))]
+use {super::SigmoidParams, crate::fixed16::SIGMOID_ENTRIES, crate::quant::Requant};
 
 /// Cortex-M55, M85.
 pub(crate) struct Mve;
@@ -119,6 +125,21 @@ impl Isa for Mve {
 
     fn rescale(p: &RescaleParams, a: Source<'_>, out: &mut [i8]) {
         native::rescale(p, a, out);
+    }
+
+    #[cfg(all(target_arch = "arm", target_os = "none", feature = "isa-mve"))]
+    fn project(x: &[i8], w: &[i8], zero: i32, bias: Option<&[i32]>, factor: Requant, out: &mut [i16]) {
+        recurrent::project(x, w, zero, bias, factor, out);
+    }
+
+    #[cfg(all(target_arch = "arm", target_os = "none", feature = "isa-mve"))]
+    fn logistic16(p: &SigmoidParams, table: &[u16; SIGMOID_ENTRIES], a: Source<'_, i16>, out: &mut [i16]) {
+        recurrent::logistic(p, table, a, out);
+    }
+
+    #[cfg(all(target_arch = "arm", target_os = "none", feature = "isa-mve"))]
+    fn tanh16(p: &SigmoidParams, table: &[u16; SIGMOID_ENTRIES], a: Source<'_, i16>, out: &mut [i16]) {
+        recurrent::tanh(p, table, a, out);
     }
 
     fn softmax(exp: &[i32], row: &[i8], out: &mut [i8]) {
