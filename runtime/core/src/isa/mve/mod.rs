@@ -62,6 +62,7 @@ impl Isa for Mve {
 
     fn matmul(p: &Reduction<'_>, k: usize, rows: &[i8], out: &mut [i8], scratch: &mut [i8]) {
         match Tile::new(p, padded(k)) {
+            Some(tile) if tile.taps() == k => tile.rows(rows, k, out),
             Some(tile) => conv::rows(&tile, k, rows, k, out, scratch),
             None => Scalar::matmul(p, k, rows, out, scratch),
         }

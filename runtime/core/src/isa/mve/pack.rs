@@ -80,12 +80,13 @@ pub(super) fn computed(layer: &Layer) -> Layer {
 
 /// Lengths of the packed constants of a layer, `None` where the layer keeps its portable form.
 pub(in crate::isa) fn packed(layer: &Layer) -> Option<PackedLen> {
-    let groups = layer.channels().div_ceil(GROUP);
-    let taps = match computed(layer) {
-        Layer::Full { taps, .. } => padded(taps.total()),
-        Layer::Depthwise { window, multiplier: 1, .. } if fits(window.kernel_h, window.kernel_w) => LANES,
+    let (n, taps) = match *layer {
+        Layer::Full { taps, n } => (n, padded(taps.total())),
+        Layer::Depthwise { window, c: 1, multiplier } => (multiplier, padded(window.taps())),
+        Layer::Depthwise { window, c, multiplier: 1 } if fits(window.kernel_h, window.kernel_w) => (c, LANES),
         _ => return None,
     };
+    let groups = n.div_ceil(GROUP);
     Some(PackedLen {
         weights: groups.saturating_mul(GROUP).saturating_mul(taps),
         constants: groups.saturating_mul(RECORD).saturating_add(HEAD),
