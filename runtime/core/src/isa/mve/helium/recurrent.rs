@@ -1,7 +1,7 @@
 //! Kernels of recurrent layers for Helium: projections to 16 bits, logistic function and hyperbolic tangent.
 
 use crate::fixed16::SIGMOID_ENTRIES;
-use crate::isa::{Isa, SigmoidParams, Source};
+use crate::isa::{SigmoidParams, Source};
 use crate::quant::{Clamp16, Requant};
 use core::arch::naked_asm;
 
@@ -27,7 +27,14 @@ struct Projection {
 }
 
 /// [`Isa::project`].
-pub(super) fn project(x: &[i8], w: &[i8], zero: i32, bias: Option<&[i32]>, factor: Requant, out: &mut [i16]) {
+pub(in crate::isa::mve) fn project(
+    x: &[i8],
+    w: &[i8],
+    zero: i32,
+    bias: Option<&[i32]>,
+    factor: Requant,
+    out: &mut [i16],
+) {
     let k = x.len();
     // The loop shifts to the right.
     let groups = if factor.shift < 0 { out.len() / ROWS } else { 0 };
@@ -51,7 +58,7 @@ pub(super) fn project(x: &[i8], w: &[i8], zero: i32, bias: Option<&[i32]>, facto
     for (n, out) in rest.iter_mut().enumerate() {
         let row = &w[(done + n) * k..][..k];
         let bias_of = bias.map_or(0, |bias| bias[done + n]);
-        let sum = super::Mve::dot(x, row, zero, 0).wrapping_add(bias_of);
+        let sum = super::dot(x, row, zero, 0).wrapping_add(bias_of);
         let value = Clamp16::FULL.apply(factor.apply(sum));
         *out = if bias.is_some() { value } else { out.saturating_add(value) };
     }
@@ -166,7 +173,7 @@ struct Curve {
 }
 
 /// [`Isa::logistic16`].
-pub(super) fn logistic(
+pub(in crate::isa::mve) fn logistic16(
     p: &SigmoidParams,
     table: &[u16; SIGMOID_ENTRIES],
     a: Source<'_, i16>,
@@ -176,7 +183,12 @@ pub(super) fn logistic(
 }
 
 /// [`Isa::tanh16`].
-pub(super) fn tanh(p: &SigmoidParams, table: &[u16; SIGMOID_ENTRIES], a: Source<'_, i16>, out: &mut [i16]) {
+pub(in crate::isa::mve) fn tanh16(
+    p: &SigmoidParams,
+    table: &[u16; SIGMOID_ENTRIES],
+    a: Source<'_, i16>,
+    out: &mut [i16],
+) {
     run(p, table, 8, [0xffff << 8, (1 << 7) - (1 << 23), (1 << 23) + (1 << 7) - 1, -8], a, out);
 }
 
