@@ -658,3 +658,26 @@ pub(super) unsafe extern "C" fn dot(
         "bx lr",
     )
 }
+
+/// Adds values to sums, four at once.
+///
+/// # Safety
+/// There are `4 * fours` values and sums, and some.
+#[unsafe(naked)]
+pub(super) unsafe extern "C" fn accumulate(x: *const i8, sums: *mut i32, fours: usize) {
+    naked_asm!(
+        ".cpu cortex-m4",
+        "push {{r4-r6, lr}}",
+        "1:",
+        "ldr r3, [r0], #4",
+        "ldm r1, {{r4, r5, r6, r12}}",
+        "sxtab r4, r4, r3",
+        "sxtab r5, r5, r3, ror #8",
+        "sxtab r6, r6, r3, ror #16",
+        "sxtab r12, r12, r3, ror #24",
+        "stm r1!, {{r4, r5, r6, r12}}",
+        "subs r2, r2, #1",
+        "bne 1b",
+        "pop {{r4-r6, pc}}",
+    )
+}

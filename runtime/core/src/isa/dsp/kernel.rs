@@ -3,7 +3,7 @@
 
 use super::asm::{self, Gather, Row, Tile};
 use super::elementwise::limit;
-pub(super) use super::elementwise::{add, dot, dots, max, portable};
+pub(super) use super::elementwise::{accumulate, add, dot, dots, max, portable};
 use super::full::{EXACT, FAST, Full, HEADER, PAIR, SEGMENT, channel, run_words};
 use super::{Reduction, TILE, depthwise};
 use crate::isa::Geometry;
@@ -131,6 +131,11 @@ pub(super) fn matmul(
     if !matches!(layer.grade(), FAST | EXACT) || k == 0 || n == 0 {
         return 0;
     }
+    if rows.len() == k {
+        row(p, layer, rows, &mut out[..n]);
+        limit(p.clamp, out);
+        return 1;
+    }
     let count = (rows.len() / k).min(out.len() / n);
     let gather = |first: usize, scratch: &mut [u32]| gather_rows(rows, k, first, scratch);
     let mut done = 0;
@@ -197,6 +202,20 @@ fn gather(x: &[i8], pixel: usize, len: usize, runs: usize, step: usize, scratch:
 /// A run of one pixel: taps `left..right` are `values`, the others `fill`.
 fn place(values: &[i8], left: usize, len: usize, fill: i8, slot: usize, scratch: &mut [u32]) {
     let right = left + values.len();
+    if len % 4 == 0 && left % 4 == 0 && right % 4 == 0 {
+        let pair = fill_pair(fill);
+        let (before, rest) = scratch.split_at_mut(TILE * left / 2);
+        let (inside, after) = rest.split_at_mut(TILE * values.len() / 2);
+        for words in before.chunks_exact_mut(TILE).chain(after.chunks_exact_mut(TILE)) {
+            words[slot] = pair;
+        }
+        for (words, four) in inside.chunks_exact_mut(2 * TILE).zip(values.chunks_exact(4)) {
+            let bytes = u32::from_le_bytes([four[0], four[1], four[2], four[3]].map(|x| x as u8));
+            words[slot] = sxtb16(bytes);
+            words[TILE + slot] = sxtb16(bytes.rotate_right(8));
+        }
+        return;
+    }
     let fill_bytes = u32::from_le_bytes([fill as u8; 4]);
     let mut words = scratch.iter_mut().skip(slot).step_by(TILE);
     for first in (0..len).step_by(4) {
@@ -311,7 +330,8 @@ impl Source<'_> {
                 let at = (y * width as isize + x + left) * c as isize;
                 let (left, count) = (left as usize * c, (right - left) as usize * c);
                 let values = if inside { self.image.get(at as usize..).unwrap_or(&[]) } else { &[] };
-                place(values.get(..count).unwrap_or(&[]), left, self.len, self.g.fill, slot, scratch);
+                let values = values.get(..count).unwrap_or(&[]);
+                place(values, left.min(self.len - values.len()), self.len, self.g.fill, slot, scratch);
             }
         }
     }
@@ -358,19 +378,36 @@ pub(super) fn conv(
     scratch: &mut [i8],
 ) -> usize {
     let n = p.n;
-    let Some(scratch) = words(scratch, TILE * layer.words) else { return 0 };
     if layer.grade() != FAST || n == 0 || layer.taps.len == 0 {
         return 0;
     }
-    let count = out.len() / n;
+    let (count, needed) = (out.len() / n, TILE * layer.words);
     let pieces = layer.taps.runs / usize::from(g.window.kernel_h);
     let mut source = Source { g, image, len: layer.taps.len, pieces, next: g.pixel(first) };
-    if count >= TILE {
-        tiles(layer, n, 0..count, out, scratch, |at, scratch| source.blocks(first + at, scratch));
+    if let Some(scratch) = words(scratch, needed) {
+        if count >= TILE {
+            tiles(layer, n, 0..count, out, scratch, |at, scratch| source.blocks(first + at, scratch));
+        } else {
+            for (i, out) in out.chunks_exact_mut(n).enumerate() {
+                source.pixel(g.pixel(first + i), TILE - 1, scratch);
+                tile(layer, n, 0, out, scratch);
+            }
+        }
     } else {
-        for (i, out) in out.chunks_exact_mut(n).enumerate() {
-            source.pixel(g.pixel(first + i), TILE - 1, scratch);
-            tile(layer, n, 0, out, scratch);
+        let Some(patch) = scratch.get_mut(..layer.taps.total()) else { return 0 };
+        if layer.taps.len % 4 != 0 {
+            return 0;
+        }
+        // The end of the output serves as scratch until its turn comes; then one pixel after another is a row.
+        let front = out.len().saturating_sub(4 * needed + 3) / n;
+        let front = if front < TILE { 0 } else { front };
+        let (tiled, rest) = out.split_at_mut(front * n);
+        if let (true, Some(scratch)) = (front > 0, words(rest, needed)) {
+            tiles(layer, n, 0..front, tiled, scratch, |at, scratch| source.blocks(first + at, scratch));
+        }
+        for (i, out) in rest.chunks_exact_mut(n).enumerate() {
+            g.patch(image, first + front + i, patch);
+            row(p, layer, patch, out);
         }
     }
     limit(p.clamp, out);
