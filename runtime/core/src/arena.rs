@@ -151,6 +151,16 @@ impl<'s> Memory<'s> {
         outputs: [Region; 2],
         scratch: Region,
     ) -> Option<Views<'_>> {
+        // Most nodes have one input and one output, both in the arena: that is much cheaper.
+        if let (Place::Arena(a), Place::Arena(o)) = (inputs[0].place, outputs[0].place)
+            && a != o
+            && [inputs[1], outputs[1], states[0], states[1]].iter().all(|region| region.len == 0)
+        {
+            let regions = [inputs[0], outputs[0], scratch].each_ref().map(Region::in_arena);
+            let ([b, p, s, t], arena) = nothing(self.arena);
+            let [a, o, scratch] = arena.get_disjoint_mut(regions).ok()?;
+            return Some(Views { inputs: [a, b], states: [s, t], outputs: [o, p], scratch, in_place: false });
+        }
         let [mut a, mut b] = inputs;
         let in_place = a.place == outputs[0].place && a.len > 0;
         let same = b.len > 0 && b.place == a.place && b.len == a.len;
@@ -161,21 +171,12 @@ impl<'s> Memory<'s> {
             b = Region::EMPTY;
         }
         let [o, p] = outputs;
-        // Most nodes have one input and one output, and no state: fewer regions are much cheaper to tell apart.
-        let [a0, b0, o0, p0, s0] = if b.len == 0 && p.len == 0 {
-            let regions = [a, o, scratch].each_ref().map(Region::in_arena);
-            let [a, o, s] = self.arena.get_disjoint_mut(regions).ok()?;
-            [a, &mut [], o, &mut [], s]
-        } else {
-            let regions = [a, b, o, p, scratch];
-            self.arena.get_disjoint_mut(regions.each_ref().map(Region::in_arena)).ok()?
-        };
+        let regions = [a, b, o, p, scratch];
+        let arena = self.arena.get_disjoint_mut(regions.each_ref().map(Region::in_arena)).ok()?;
+        let [a0, b0, o0, p0, s0] = arena;
         let persistent = [a, b, o, p, states[0], states[1]];
-        let [a1, b1, o1, p1, s1, t1] = if persistent.iter().any(|r| matches!(r.place, Place::State(_))) {
-            self.state.get_disjoint_mut(persistent.each_ref().map(Region::in_state)).ok()?
-        } else {
-            [(); 6].map(|()| -> &mut [u8] { &mut [] })
-        };
+        let state = self.state.get_disjoint_mut(persistent.each_ref().map(Region::in_state)).ok()?;
+        let [a1, b1, o1, p1, s1, t1] = state;
         let data = self.data;
         let a = readable(a, a0, a1, data)?;
         let b = if same { a } else { readable(b, b0, b1, data)? };
@@ -187,6 +188,17 @@ impl<'s> Memory<'s> {
             in_place,
         })
     }
+}
+
+/// Empty slices at the start of `memory`, aligned as it is, and `memory`.
+fn nothing<const N: usize>(memory: &mut [u8]) -> ([&mut [u8]; N], &mut [u8]) {
+    let mut rest = memory;
+    let empty = [(); N].map(|()| {
+        let (empty, behind) = core::mem::take(&mut rest).split_at_mut(0);
+        rest = behind;
+        empty
+    });
+    (empty, rest)
 }
 
 fn readable<'s>(
