@@ -7,58 +7,58 @@
 
 use core::arch::naked_asm;
 
-/// A tile's arguments; the kernel advances `constants`, `weights`, `out` and `n`.
+/// A tile's arguments; the kernel advances `weights`, `constants`, `before` and `n`.
 #[repr(C)]
 pub(super) struct Tile {
-    /// Constants of the first pair.
-    pub(super) constants: *const i32,
+    /// What sums start with: 0.
+    pub(super) zeros: [i32; 6],
+    /// Bytes of code that the first round leaves out, [`TILE_STEP`] for every two words.
+    pub(super) entry: usize,
     /// `[words][3]`: the tap pairs of three pixels.
     pub(super) x: *const u32,
     /// `[pairs][words]`.
     pub(super) weights: *const u32,
-    /// Rounds of eight words.
+    /// Rounds of [`TILE_ROUND`] words.
     pub(super) rounds: usize,
-    /// Bytes of code that the first round leaves out, 68 for every two words.
-    pub(super) entry: usize,
-    /// First output of the first pixel.
-    pub(super) out: *mut i8,
-    /// Bytes from one pixel's outputs to the next one's.
-    pub(super) step: usize,
+    /// Constants of the first pair.
+    pub(super) constants: *const i32,
+    /// The byte before the first output of the first pixel.
+    pub(super) before: *mut i8,
     /// Channels.
     pub(super) n: usize,
+    /// Bytes from one pixel's outputs to the next one's.
+    pub(super) step: usize,
 }
+
+/// Words of a round of [`tile`].
+pub(super) const TILE_ROUND: usize = 16;
+/// Bytes of code for two words.
+pub(super) const TILE_STEP: usize = 68;
 
 /// All channels of three pixels. The third pixel's output is written last where `step` is 0.
 ///
 /// # Safety
 /// `x` has 3 words for each of the `words` words of a pair, `weights` the words of all pairs, `constants` 8 words
-/// for each pair, `out` room for `n` values at each of three pixels; `words` is `8 * rounds - 2 * entry / 68` and
-/// not 0, `n` is not 0.
+/// for each pair, behind `before` there is room for `n` values at each of three pixels; `words` is
+/// `TILE_ROUND * rounds - 2 * entry / TILE_STEP` and not 0, `n` is not 0.
 #[unsafe(naked)]
 pub(super) unsafe extern "C" fn tile(arguments: *mut Tile) {
     naked_asm!(
         ".cpu cortex-m4",
         "push {{r0, r4-r11, lr}}",
         "adr.w r1, 2f",
-        "ldr r2, [r0, #16]",
+        "ldr r2, [r0, #24]",
         "add r1, r1, r2",
-        "str r1, [r0, #16]",
+        "str r1, [r0, #24]",
         // A pair: r0-r2 sums of a, r3-r5 of a + 256 b, r6-r8 values, r9-r10 weights.
         "1:",
         "ldr r9, [sp]",
-        "ldr r8, [r9, #16]",
-        "add r9, r9, #4",
-        "ldm r9, {{r11, r12, lr}}",
-        "movs r0, #0",
-        "movs r1, #0",
-        "movs r2, #0",
-        "movs r3, #0",
-        "movs r4, #0",
-        "movs r5, #0",
+        "ldm r9!, {{r0-r5}}",
+        "ldm r9, {{r8, r11, r12, lr}}",
         "mov pc, r8",
         ".p2align 2",
         "2:",
-        ".rept 4",
+        ".rept 8",
         "ldrd r9, r10, [r12], #8",
         "ldm.w r11!, {{r6, r7, r8}}",
         "smlad r3, r9, r6, r3",
@@ -79,11 +79,10 @@ pub(super) unsafe extern "C" fn tile(arguments: *mut Tile) {
         ".endr",
         "subs.w lr, lr, #1",
         "bne.w 2b",
-        // Scaling: twice the sums, high product plus rounding, sign, shift, saturation.
+        // Scaling: twice the sums, high product plus rounding and sign, shift, saturation.
         "ldr lr, [sp]",
-        "str r12, [lr, #8]",
-        "ldr r6, [lr]",
-        "ldr r12, [lr, #20]",
+        "str r12, [lr, #32]",
+        "ldrd r6, r12, [lr, #40]",
         "subs r3, r3, r0",
         "subs r4, r4, r1",
         "subs r5, r5, r2",
@@ -91,51 +90,48 @@ pub(super) unsafe extern "C" fn tile(arguments: *mut Tile) {
         "add.w r0, r7, r0, lsl #1",
         "add.w r1, r7, r1, lsl #1",
         "add.w r2, r7, r2, lsl #1",
-        "ldr r7, [lr, #24]",
-        "smmlar lr, r0, r9, r10",
-        "add.w lr, lr, r0, asr #31",
-        "asr.w lr, lr, r11",
-        "ssat lr, #8, lr",
-        "strb lr, [r12]",
-        "smmlar lr, r1, r9, r10",
-        "add.w lr, lr, r1, asr #31",
-        "asr.w lr, lr, r11",
-        "ssat lr, #8, lr",
-        "strb lr, [r12, r7]",
-        "smmlar lr, r2, r9, r10",
-        "add.w lr, lr, r2, asr #31",
-        "asr.w lr, lr, r11",
-        "ssat lr, #8, lr",
-        "strb lr, [r12, r7, lsl #1]",
+        "ldr r7, [lr, #52]",
+        "add lr, r10, r0, asr #31",
+        "smmlar r0, r0, r9, lr",
+        "add lr, r10, r1, asr #31",
+        "smmlar r1, r1, r9, lr",
+        "add lr, r10, r2, asr #31",
+        "smmlar r2, r2, r9, lr",
+        "asrs r0, r0, r11",
+        "asrs r1, r1, r11",
+        "asrs r2, r2, r11",
+        "ssat r0, #8, r0",
+        "ssat r1, #8, r1",
+        "ssat r2, #8, r2",
+        "strb r0, [r12, #1]!",
+        "strb r1, [r12, r7]",
+        "strb r2, [r12, r7, lsl #1]",
         "ldr lr, [sp]",
-        "ldr r0, [lr, #28]",
+        "ldr r0, [lr, #48]",
         "subs r0, r0, #1",
         "beq 3f",
         "ldm r6!, {{r9, r10, r11}}",
-        "add.w r12, r12, #1",
         "add.w r3, r8, r3, asr #7",
         "add.w r4, r8, r4, asr #7",
         "add.w r5, r8, r5, asr #7",
-        "smmlar r1, r3, r9, r10",
-        "smmlar r2, r4, r9, r10",
-        "smmlar r8, r5, r9, r10",
-        "add.w r1, r1, r3, asr #31",
-        "add.w r2, r2, r4, asr #31",
-        "add.w r8, r8, r5, asr #31",
-        "asrs r1, r1, r11",
-        "asrs r2, r2, r11",
-        "asr.w r8, r8, r11",
-        "ssat r1, #8, r1",
-        "ssat r2, #8, r2",
-        "ssat r8, #8, r8",
-        "strb r1, [r12]",
-        "strb r2, [r12, r7]",
-        "strb r8, [r12, r7, lsl #1]",
-        "add.w r12, r12, #1",
-        "str r6, [lr]",
-        "str r12, [lr, #20]",
+        "add r1, r10, r3, asr #31",
+        "smmlar r3, r3, r9, r1",
+        "add r1, r10, r4, asr #31",
+        "smmlar r4, r4, r9, r1",
+        "add r1, r10, r5, asr #31",
+        "smmlar r5, r5, r9, r1",
+        "asrs r3, r3, r11",
+        "asrs r4, r4, r11",
+        "asrs r5, r5, r11",
+        "ssat r3, #8, r3",
+        "ssat r4, #8, r4",
+        "ssat r5, #8, r5",
+        "strb r3, [r12, #1]!",
+        "strb r4, [r12, r7]",
+        "strb r5, [r12, r7, lsl #1]",
+        "strd r6, r12, [lr, #40]",
         "subs r0, r0, #1",
-        "str r0, [lr, #28]",
+        "str r0, [lr, #48]",
         "bne.w 1b",
         "3:",
         "pop {{r0, r4-r11, pc}}",
@@ -503,31 +499,44 @@ pub(super) struct Depthwise {
     pub(super) out: *mut i8,
     /// End of the constants.
     pub(super) end: *const i32,
-    /// A third of the taps.
+    /// Rounds of [`DEPTHWISE_ROUND`] taps.
     pub(super) rounds: usize,
+    /// Bytes of code that the first round leaves out, [`DEPTHWISE_STEP`] for every tap.
+    pub(super) entry: usize,
 }
+
+/// Taps of a round of [`depthwise`].
+pub(super) const DEPTHWISE_ROUND: usize = 9;
+/// Bytes of code for a tap.
+pub(super) const DEPTHWISE_STEP: usize = 36;
 
 /// One pixel of a depthwise convolution with any window.
 ///
 /// # Safety
-/// `taps` are `3 * rounds` pointers to a value for each channel of `constants..end`, `out` has room for as many.
-/// `constants..end` is a whole number of fours and not empty, `rounds` is not 0.
+/// `taps` are pointers to a value for each channel of `constants..end`, `out` has room for as many. There are
+/// `DEPTHWISE_ROUND * rounds - entry / DEPTHWISE_STEP` taps, and some. `constants..end` is a whole number of fours
+/// and not empty.
 #[unsafe(naked)]
-pub(super) unsafe extern "C" fn depthwise(arguments: *const Depthwise) {
+pub(super) unsafe extern "C" fn depthwise(arguments: *mut Depthwise) {
     naked_asm!(
         ".cpu cortex-m4",
         "push {{r0, r4-r11, lr}}",
         "ldm r0, {{r11, r12, lr}}",
-        "movs r6, #0",
-        "mov r9, r6",
+        "adr.w r1, 2f",
+        "ldr r2, [r0, #20]",
+        "add r1, r1, r2",
+        "str r1, [r0, #20]",
+        "mov.w r9, #0",
         // As above; r8 table of taps, r9 offset of the channels, r10 rounds, r11 start of the table.
         "1:",
         "ldr r4, [sp]",
         "ldm r12!, {{r0-r3}}",
-        "ldr r10, [r4, #16]",
+        "ldrd r10, r4, [r4, #16]",
         "mov r8, r11",
+        "mov pc, r4",
+        ".p2align 2",
         "2:",
-        ".rept 3",
+        ".rept 9",
         "ldr r4, [r8], #4",
         "ldrd r6, r7, [r12], #8",
         "ldr r4, [r4, r9]",
@@ -539,7 +548,7 @@ pub(super) unsafe extern "C" fn depthwise(arguments: *const Depthwise) {
         "smlatt r3, r5, r7, r3",
         ".endr",
         "subs.w r10, r10, #1",
-        "bne 2b",
+        "bne.w 2b",
         "add r9, r9, #4",
         ".irp sum, r0, r1, r2, r3",
         "ldm r12!, {{r4-r6}}",
@@ -552,7 +561,7 @@ pub(super) unsafe extern "C" fn depthwise(arguments: *const Depthwise) {
         "ldr r4, [sp]",
         "ldr r5, [r4, #12]",
         "cmp r12, r5",
-        "bne 1b",
+        "bne.w 1b",
         "pop {{r0, r4-r11, pc}}",
     )
 }

@@ -1,7 +1,7 @@
 //! Layers with packed weights on the device: what the tiles read is gathered here.
 #![allow(unsafe_code, reason = "calls of the inner loops, whose bounds are checked before")]
 
-use super::asm::{self, Gather, Row, Tile};
+use super::asm::{self, DEPTHWISE_ROUND, DEPTHWISE_STEP, Gather, Row, TILE_ROUND, TILE_STEP, Tile};
 use super::elementwise::limit;
 pub(super) use super::elementwise::{accumulate, add, dot, dots, max, portable};
 use super::full::{EXACT, FAST, Full, HEADER, PAIR, SEGMENT, channel, run_words};
@@ -39,7 +39,7 @@ fn tiles(
 
 /// One tile; with step 0 all three pixels have the outputs of the third.
 fn tile(layer: &Full<'_>, n: usize, step: usize, out: &mut [i8], scratch: &[u32]) {
-    let rounds = layer.words.div_ceil(8);
+    let rounds = layer.words.div_ceil(TILE_ROUND);
     let fits = n > 0
         && layer.words > 0
         && out.len() >= 2 * step + n
@@ -50,14 +50,15 @@ fn tile(layer: &Full<'_>, n: usize, step: usize, out: &mut [i8], scratch: &[u32]
         return;
     }
     let mut arguments = Tile {
-        constants: layer.constants[HEADER..].as_ptr(),
+        zeros: [0; 6],
+        entry: (TILE_ROUND * rounds - layer.words) / 2 * TILE_STEP,
         x: scratch.as_ptr(),
         weights: layer.weights.as_ptr(),
         rounds,
-        entry: (8 * rounds - layer.words) / 2 * 68,
-        out: out.as_mut_ptr(),
-        step,
+        constants: layer.constants[HEADER..].as_ptr(),
+        before: out.as_mut_ptr().wrapping_sub(1),
         n,
+        step,
     };
     // SAFETY: the lengths were just compared with what the kernel reads and writes; `words` is even.
     unsafe { asm::tile(&mut arguments) };
@@ -217,6 +218,15 @@ fn place(values: &[i8], left: usize, len: usize, fill: i8, slot: usize, scratch:
         return;
     }
     let fill_bytes = u32::from_le_bytes([fill as u8; 4]);
+    if len == 4 {
+        // Bytes of the fill, then of the values.
+        let mut bytes = [fill; 4];
+        bytes[left..right].copy_from_slice(values);
+        let bytes = u32::from_le_bytes(bytes.map(|x| x as u8));
+        scratch[slot] = sxtb16(bytes);
+        scratch[TILE + slot] = sxtb16(bytes.rotate_right(8));
+        return;
+    }
     let mut words = scratch.iter_mut().skip(slot).step_by(TILE);
     for first in (0..len).step_by(4) {
         let bytes = if first >= right || first + 4 <= left {
@@ -318,20 +328,22 @@ impl Source<'_> {
         let (width, height, c) = (input.w as usize, input.h as usize, input.c as usize);
         let (y, x) = self.origin(pixel);
         let columns = self.len / c;
-        let mut runs = scratch.chunks_exact_mut(TILE * run_words(self.len));
-        for ky in 0..usize::from(w.kernel_h) {
-            let y = y + (ky * usize::from(w.dilation_h)) as isize;
-            let inside = y >= 0 && (y as usize) < height;
-            for kx in 0..self.pieces {
-                let Some(scratch) = runs.next() else { return };
-                let x = x + (kx * usize::from(w.dilation_w)) as isize;
-                let left = (-x).clamp(0, columns as isize);
-                let right = (width as isize - x).clamp(left, columns as isize);
-                let at = (y * width as isize + x + left) * c as isize;
-                let (left, count) = (left as usize * c, (right - left) as usize * c);
-                let values = if inside { self.image.get(at as usize..).unwrap_or(&[]) } else { &[] };
-                let values = values.get(..count).unwrap_or(&[]);
-                place(values, left.min(self.len - values.len()), self.len, self.g.fill, slot, scratch);
+        let (run, rows, dilation) = (TILE * run_words(self.len), w.kernel_h.into(), w.dilation_h.into());
+        for piece in 0..self.pieces {
+            let x = x + (piece * usize::from(w.dilation_w)) as isize;
+            let left = (-x).clamp(0, columns as isize);
+            let right = (width as isize - x).clamp(left, columns as isize);
+            let count = (right - left) as usize * c;
+            // Where the run is beside the image, the column is not one of it: nothing is read.
+            let column = (x + left).max(0) as usize * c;
+            let left = (left as usize * c).min(self.len - count);
+            let runs = scratch.chunks_exact_mut(run).skip(piece).step_by(self.pieces);
+            let mut y = y as usize;
+            for scratch in runs.take(rows) {
+                let at = y.wrapping_mul(width * c).wrapping_add(column);
+                let values = if y < height { self.image.get(at..at + count).unwrap_or(&[]) } else { &[] };
+                place(values, left, self.len, self.g.fill, slot, scratch);
+                y = y.wrapping_add(dilation);
             }
         }
     }
@@ -489,15 +501,17 @@ pub(super) fn depthwise(
                     t += 1;
                 }
             }
-            let arguments = asm::Depthwise {
+            let rounds = taps.div_ceil(DEPTHWISE_ROUND);
+            let mut arguments = asm::Depthwise {
                 taps: table.as_ptr(),
                 constants: parts.start,
                 out: out[ox * c..][..c].as_mut_ptr(),
                 end: parts.end,
-                rounds: taps / 3,
+                rounds,
+                entry: (DEPTHWISE_ROUND * rounds - taps) * DEPTHWISE_STEP,
             };
             // SAFETY: every tap and the fill have `c` values, `out` too; `taps` pointers fit the table.
-            unsafe { asm::depthwise(&arguments) };
+            unsafe { asm::depthwise(&mut arguments) };
         }
     }
     for out in out.chunks_exact_mut(c) {
