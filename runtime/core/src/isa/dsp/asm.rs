@@ -141,36 +141,43 @@ pub(super) unsafe extern "C" fn tile(arguments: *mut Tile) {
 /// Arguments of [`row`]; the kernel advances `constants`, `weights`, `out` and `n`.
 #[repr(C)]
 pub(super) struct Row {
-    /// Constants of the first pair.
-    pub(super) constants: *const i32,
-    /// Values.
-    pub(super) x: *const i8,
-    /// `[pairs]`, [`Row::stride`] bytes each.
-    pub(super) weights: *const u32,
+    /// What sums start with: 0.
+    pub(super) zeros: [i32; 6],
     /// Bytes of a pair's weights.
     pub(super) stride: usize,
+    /// Channels.
+    pub(super) n: usize,
+    /// Bytes of code that the first round leaves out, [`ROW_STEP`] for every four values that miss to [`ROW_ROUND`].
+    pub(super) entry: usize,
+    /// Values.
+    pub(super) x: *const i8,
+    /// `[pairs]`, `stride` bytes each.
+    pub(super) weights: *const u32,
     /// End of the values in fours.
     pub(super) end: *const i8,
-    /// Bytes of code that the first round leaves out, 96 for every four values less than a multiple of 16.
-    pub(super) entry: usize,
     /// The last one to three values.
     pub(super) tail: u32,
     /// Whether there are such.
     pub(super) has_tail: usize,
-    /// First output.
-    pub(super) out: *mut i8,
-    /// Channels.
-    pub(super) n: usize,
     /// Where the raw sums of three pairs go, each a and a + 256 b; the kernel returns then. Null: none.
     pub(super) raw: *mut [i32; 6],
+    /// Constants of the first pair.
+    pub(super) constants: *const i32,
+    /// First output.
+    pub(super) out: *mut i8,
 }
+
+/// Fours of values of a round of [`row`].
+pub(super) const ROW_ROUND: usize = 8;
+/// Bytes of code for four values.
+pub(super) const ROW_STEP: usize = 96;
 
 /// All channels of one row.
 ///
 /// # Safety
 /// `x..end` are values, `weights` has `stride` bytes for each pair, of which 2 words are read for every four values and
-/// for the tail, `constants` 8 words for each pair, `out` room for `n` values; `n` is not 0. `entry` is 96 times the
-/// fours that miss to the next multiple of four, or 384 where there are none.
+/// for the tail, `constants` 8 words for each pair, `out` room for `n` values; `n` is not 0. `entry` is `ROW_STEP` times the
+/// fours that miss to the next multiple of `ROW_ROUND`, or times `ROW_ROUND` where there are none.
 #[unsafe(naked)]
 pub(super) unsafe extern "C" fn row(arguments: *mut Row) {
     naked_asm!(
@@ -178,39 +185,31 @@ pub(super) unsafe extern "C" fn row(arguments: *mut Row) {
         "push {{r0, r1, r4-r11, lr}}",
         "sub sp, sp, #4",
         "adr.w r1, 2f",
-        "ldr r2, [r0, #20]",
+        "ldr r2, [r0, #32]",
         "add r1, r1, r2",
-        "str r1, [r0, #20]",
-        "ldr r1, [r0, #16]",
+        "str r1, [r0, #32]",
+        "ldr r1, [r0, #44]",
         "str r0, [sp]",
         "str r1, [sp, #4]",
         // Three pairs: r0, r2, r4 sums of a, r1, r3, r5 of a + 256 b; r6-r7 values, r8-r9 weights.
         "1:",
         "ldr r9, [sp]",
-        "ldr r10, [r9, #4]",
-        "ldr r11, [r9, #8]",
-        "ldr r6, [r9, #12]",
-        "ldr r7, [r9, #36]",
-        "ldr r8, [r9, #20]",
-        // Pairs that do not exist read the weights of the one before.
-        "mov r12, r11",
-        "cmp r7, #2",
-        "it hi",
-        "addhi r12, r11, r6",
-        "mov lr, r12",
+        "ldm r9!, {{r0-r5}}",
+        "ldm r9, {{r6, r7, r8, r10, r11}}",
+        "add r12, r11, r6",
+        "add lr, r12, r6",
         "cmp r7, #4",
-        "it hi",
-        "addhi lr, r12, r6",
-        "movs r0, #0",
-        "movs r1, #0",
-        "movs r2, #0",
-        "movs r3, #0",
-        "movs r4, #0",
-        "movs r5, #0",
+        "bhi 6f",
+        // Pairs that do not exist read the weights of the first.
+        "mov lr, r11",
+        "cmp r7, #2",
+        "it ls",
+        "movls r12, r11",
+        "6:",
         "mov pc, r8",
         ".p2align 2",
         "2:",
-        ".rept 4",
+        ".rept 8",
         "ldr r6, [r10], #4",
         "sxtb16 r7, r6, ror #8",
         "sxtb16 r6, r6",
@@ -240,7 +239,7 @@ pub(super) unsafe extern "C" fn row(arguments: *mut Row) {
         "cmp r10, r6",
         "bne.w 2b",
         "ldr r10, [sp]",
-        "ldrd r6, r7, [r10, #24]",
+        "ldrd r6, r7, [r10, #48]",
         "cbz r7, 3f",
         "sxtb16 r7, r6, ror #8",
         "sxtb16 r6, r6",
@@ -266,18 +265,20 @@ pub(super) unsafe extern "C" fn row(arguments: *mut Row) {
         "sxtb16 r9, r9",
         "smlad r4, r9, r7, r4",
         "3:",
-        "ldr r6, [r10, #40]",
+        "ldr r6, [r10, #56]",
         "cbz r6, 4f",
         "stm r6, {{r0-r5}}",
         "b 5f",
         "4:",
-        "str lr, [r10, #8]",
-        "ldr r6, [r10]",
-        "ldr r12, [r10, #32]",
-        "ldr lr, [r10, #36]",
+        "str lr, [r10, #40]",
+        "ldrd r6, r12, [r10, #60]",
+        "ldr lr, [r10, #28]",
         "subs r1, r1, r0",
         "subs r3, r3, r2",
         "subs r5, r5, r4",
+        "subs lr, lr, #6",
+        "bls 7f",
+        "str lr, [r10, #28]",
         ".irp pair, 0, 2, 4",
         "ldm r6!, {{r7, r8, r9, r10, r11}}",
         ".if \\pair == 0",
@@ -290,27 +291,47 @@ pub(super) unsafe extern "C" fn row(arguments: *mut Row) {
         "add.w r0, r7, r4, lsl #1",
         "add.w r1, r8, r5, asr #7",
         ".endif",
-        "smmlar r7, r0, r9, r10",
-        "add.w r7, r7, r0, asr #31",
-        "asr.w r7, r7, r11",
-        "ssat r7, #8, r7",
-        "strb r7, [r12], #1",
-        "subs.w lr, lr, #1",
-        "beq.w 5f",
+        "add r7, r10, r0, asr #31",
+        "smmlar r0, r0, r9, r7",
+        "asrs r0, r0, r11",
         "ldm r6!, {{r9, r10, r11}}",
-        "smmlar r7, r1, r9, r10",
-        "add.w r7, r7, r1, asr #31",
-        "asr.w r7, r7, r11",
-        "ssat r7, #8, r7",
-        "strb r7, [r12], #1",
-        "subs.w lr, lr, #1",
-        "beq.w 5f",
+        "ssat r0, #8, r0",
+        "add r7, r10, r1, asr #31",
+        "smmlar r1, r1, r9, r7",
+        "asrs r1, r1, r11",
+        "ssat r1, #8, r1",
+        "strb r0, [r12], #1",
+        "strb r1, [r12], #1",
         ".endr",
         "ldr r10, [sp]",
-        "str r6, [r10]",
-        "str r12, [r10, #32]",
-        "str lr, [r10, #36]",
+        "strd r6, r12, [r10, #60]",
         "b 1b",
+        // The last channels: lr of them are left.
+        "7:",
+        "add lr, lr, #6",
+        "8:",
+        "ldm r6!, {{r7, r8, r9, r10, r11}}",
+        "add.w r0, r7, r0, lsl #1",
+        "add.w r1, r8, r1, asr #7",
+        "add r7, r10, r0, asr #31",
+        "smmlar r0, r0, r9, r7",
+        "asrs r0, r0, r11",
+        "ssat r0, #8, r0",
+        "strb r0, [r12], #1",
+        "subs lr, lr, #1",
+        "beq 5f",
+        "ldm r6!, {{r9, r10, r11}}",
+        "add r7, r10, r1, asr #31",
+        "smmlar r1, r1, r9, r7",
+        "asrs r1, r1, r11",
+        "ssat r1, #8, r1",
+        "strb r1, [r12], #1",
+        "mov r0, r2",
+        "mov r1, r3",
+        "mov r2, r4",
+        "mov r3, r5",
+        "subs lr, lr, #1",
+        "bne 8b",
         "5:",
         "add sp, sp, #4",
         "pop {{r0, r1, r4-r11, pc}}",

@@ -1,7 +1,9 @@
 //! Layers with packed weights on the device: what the tiles read is gathered here.
 #![allow(unsafe_code, reason = "calls of the inner loops, whose bounds are checked before")]
 
-use super::asm::{self, DEPTHWISE_ROUND, DEPTHWISE_STEP, Gather, Row, TILE_ROUND, TILE_STEP, Tile};
+use super::asm::{
+    self, DEPTHWISE_ROUND, DEPTHWISE_STEP, Gather, ROW_ROUND, ROW_STEP, Row, TILE_ROUND, TILE_STEP, Tile,
+};
 use super::elementwise::limit;
 pub(super) use super::elementwise::{accumulate, add, dot, dots, max, portable};
 use super::full::{EXACT, FAST, Full, HEADER, PAIR, SEGMENT, channel, run_words};
@@ -80,17 +82,18 @@ fn row(p: &Reduction<'_>, layer: &Full<'_>, x: &[i8], out: &mut [i8]) {
         let mut tail = [0u8; 4];
         tail.iter_mut().zip(rest).for_each(|(tail, &x)| *tail = x as u8);
         Row {
-            constants: layer.constants[HEADER..].as_ptr(),
+            zeros: [0; 6],
+            stride: 4 * layer.words,
+            n,
+            entry: if fours == 0 { ROW_ROUND } else { fours.wrapping_neg() % ROW_ROUND } * ROW_STEP,
             x: whole.as_ptr(),
             weights: layer.weights[from / 2..].as_ptr(),
-            stride: 4 * layer.words,
             end: whole.as_ptr_range().end,
-            entry: if fours == 0 { 4 } else { fours.wrapping_neg() % 4 } * 96,
             tail: u32::from_le_bytes(tail),
             has_tail: usize::from(!rest.is_empty()),
-            out: ptr::null_mut(),
-            n,
             raw: ptr::null_mut(),
+            constants: layer.constants[HEADER..].as_ptr(),
+            out: ptr::null_mut(),
         }
     };
     if layer.grade() == FAST {
