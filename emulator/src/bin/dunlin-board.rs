@@ -1,26 +1,28 @@
 //! `dunlin-board run BOARD IMAGE`: starts an image as cargo's runner does and prints its log.
-//! `dunlin-board flash IMAGE…`: prints the flash that each image takes.
-//! `dunlin-board profile BOARD MODEL [INPUT…]`: what a run of a model executes, by node and function.
+//! `dunlin-board flash IMAGE…`: prints the flash that each image takes, and how much of it is constants and tables of models.
+//! `dunlin-board profile BOARD|CPU MODEL [INPUT…]`: what a run of a model executes, by node and function.
 //! `dunlin-board profile-linux CPU PROGRAM [ARGUMENT…]`: the same of the marked regions of an AArch64 program.
 
+use std::ffi::OsStr;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use dunlin::{AlignedVec, Model, Storage};
-use dunlin_emulator::meter::{self, Cost, ModelProfile, RegionProfile, macs};
-use dunlin_emulator::{Job, Options, Run, board, flash_bytes, run_bare};
+use dunlin_emulator::meter::{self, Cost, NodeProfile, RegionProfile, macs};
+use dunlin_emulator::{Job, Options, Run, board, flash_bytes, model_bytes, run_bare};
 
 const USAGE: &str = "\
 usage: dunlin-board run BOARD IMAGE
        dunlin-board flash IMAGE…
-       dunlin-board profile BOARD MODEL.dun [INPUT.bin…] [OPTIONS]
+       dunlin-board profile BOARD|CPU MODEL.dun [INPUT.bin…] [OPTIONS]
        dunlin-board profile-linux CPU PROGRAM [ARGUMENT…] [OPTIONS]
 
 Options of profile and profile-linux, with a default of 20 functions:
   --functions=N     print the N most expensive functions
   --instructions=N  print the N most expensive instructions
   --node=N          functions and instructions of node N only
+A CPU is one of AArch64: cortex-a53, cortex-a72, cortex-a76, max.
 Without inputs, every byte of every input is drawn; the draw is always the same.";
 const TIME_LIMIT: Duration = Duration::from_secs(60);
 /// A model of some hundred million multiply-accumulates takes a minute or two.
@@ -59,7 +61,10 @@ fn start(name: &str, image: &Path) -> Result<(), String> {
 
 fn flash(images: &[&str]) -> Result<(), String> {
     for image in images {
-        println!("{}", flash_bytes(Path::new(image)).map_err(|error| error.to_string())?);
+        let image = Path::new(image);
+        let bytes = flash_bytes(image).and_then(|all| Ok((all, model_bytes(image)?)));
+        let (all, [data, tables]) = bytes.map_err(|error| error.to_string())?;
+        println!("{all} {data} {tables}");
     }
     Ok(())
 }
@@ -97,31 +102,31 @@ fn profile(name: &str, path: &Path, arguments: &[&str]) -> Result<(), String> {
     let model = Model::parse(file.as_slice(), &mut storage);
     let model = model.map_err(|error| format!("{}: {error}", path.display()))?;
     let inputs = if files.is_empty() {
-        model.inputs().map(|tensor| drawn(tensor.bytes() as usize)).collect()
+        meter::drawn_inputs(&model)
     } else {
         let read = |path: &&str| std::fs::read(path).map_err(|error| format!("{path}: {error}"));
         files.iter().map(read).collect::<Result<_, _>>()?
     };
-    let run = Run { inputs, counts: Vec::new() };
-    let job = Job { name: path.display().to_string(), model: bytes, runs: vec![run] };
-    let options = Options { time_limit: PROFILE_LIMIT, ..Options::default() };
-    let profile = meter::profile(find(name)?, &job, &options).map_err(|error| error.to_string())?;
-    print_model(&model, &profile, &choice)
-}
-
-/// Bytes of a linear congruential generator.
-fn drawn(count: usize) -> Vec<u8> {
-    let mut state = 1_u32;
-    let draw = |_| {
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        (state >> 24) as u8
+    let (run, nodes) = if name.starts_with("cortex-a") || name == "max" {
+        meter::profile_linux(name, &bytes, &inputs).map_err(|error| error.to_string())?
+    } else {
+        let run = Run { inputs, counts: Vec::new() };
+        let job = Job { name: path.display().to_string(), model: bytes, runs: vec![run] };
+        let options = Options { profile: true, time_limit: PROFILE_LIMIT, ..Options::default() };
+        let profile = meter::profile(find(name)?, &job, &options).map_err(|error| error.to_string())?;
+        let result = profile.report.jobs.first().and_then(|job| job.outcome.result().ok());
+        println!("{} kernels", result.map_or("", |result| result.isa.as_str()));
+        profile.runs.into_iter().zip(profile.nodes).next().ok_or("no run")?
     };
-    (0..count).map(draw).collect()
+    print_model(&model, &run, &nodes, &choice)
 }
 
-fn print_model(model: &Model<'_>, profile: &ModelProfile, choice: &Choice) -> Result<(), String> {
-    let [run] = profile.runs.as_slice() else { return Err("not one run".to_owned()) };
-    let [nodes] = profile.nodes.as_slice() else { return Err("not one run".to_owned()) };
+fn print_model(
+    model: &Model<'_>,
+    run: &RegionProfile,
+    nodes: &[NodeProfile],
+    choice: &Choice,
+) -> Result<(), String> {
     println!("{:>4} {:20} {:>16} {:>12} {}", "node", "operator", "output", "MACs", heads());
     let mut sum = 0;
     for node in nodes {
@@ -148,17 +153,25 @@ fn print_model(model: &Model<'_>, profile: &ModelProfile, choice: &Choice) -> Re
 }
 
 fn heads() -> String {
-    format!("{:>12} {:>8} {:>7}", "instructions", "per MAC", "share")
+    format!("{:>12} {:>8} {:>12} {:>8} {:>7}", "instructions", "per MAC", "cycles", "MAC/cyc", "share")
 }
 
+/// Share of cycles where they are estimated, otherwise of instructions.
 fn figures(macs: u64, cost: Cost, whole: Cost) -> String {
-    let ratio = |part: u64, of: u64| if of == 0 { 0.0 } else { part as f64 / of as f64 };
-    let per_mac = match macs {
-        0 => String::new(),
-        macs => format!("{:.3}", ratio(cost.instructions, macs)),
+    let ratio = |part: f64, of: f64| if of == 0.0 { 0.0 } else { part / of };
+    let (count, cycles) = (cost.instructions as f64, cost.cycles.unwrap_or(0.0));
+    let of_macs = |ratio: f64| if macs == 0 { String::new() } else { format!("{ratio:.3}") };
+    let share = match whole.cycles {
+        Some(whole) => ratio(cycles, whole),
+        None => ratio(count, whole.instructions as f64),
     };
-    let share = ratio(cost.instructions * 100, whole.instructions);
-    format!("{:12} {per_mac:>8} {share:6.2}%", cost.instructions)
+    format!(
+        "{:12} {:>8} {cycles:12.0} {:>8} {:6.2}%",
+        cost.instructions,
+        of_macs(ratio(count, macs as f64)),
+        of_macs(ratio(macs as f64, cycles)),
+        share * 100.0
+    )
 }
 
 fn print_region(region: &RegionProfile, choice: &Choice) {
@@ -186,10 +199,12 @@ fn print_region(region: &RegionProfile, choice: &Choice) {
 
 fn profile_linux(cpu: &str, program: &Path, arguments: &[&str]) -> Result<(), String> {
     let (choice, arguments) = Choice::split(arguments)?;
+    let arguments: Vec<&OsStr> = arguments.iter().map(OsStr::new).collect();
     let regions = meter::profile_program(cpu, program, &arguments).map_err(|error| error.to_string())?;
     for (index, region) in regions.iter().enumerate() {
-        println!("region {index}: {} instructions", region.cost.instructions);
-        print_region(region, &choice);
+        println!("region {index}: {}", figures(0, region.profile.cost, region.profile.cost));
+        let node = choice.node.and_then(|wanted| region.nodes.iter().find(|node| node.node == wanted));
+        print_region(node.map_or(&region.profile, |node| &node.profile), &choice);
     }
     Ok(())
 }

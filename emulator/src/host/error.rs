@@ -24,11 +24,13 @@ pub enum EmulateError {
         /// What is wrong with it.
         reason: String,
     },
-    /// No plugin to count with.
-    #[error("no cycle meter: {reason}; build it with `cargo xtask cyclemeter`")]
+    /// The plugin, or the program that runs models under it, is missing.
+    #[error("no cycle meter: {reason}; build it with `cargo xtask {task}`")]
     NoPlugin {
         /// What is wrong.
         reason: String,
+        /// What builds it.
+        task: &'static str,
     },
     /// QEMU could not be started.
     #[error(

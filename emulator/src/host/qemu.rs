@@ -93,6 +93,10 @@ pub(super) fn execute(
             seconds: time_limit.as_secs_f64(),
             last: log.last().map_or_else(|| "(none)".to_owned(), LogLine::to_string),
         }),
+        Some(status) if !status.success() && plugin.is_some() && complaints.contains("plugin") => {
+            let reason = format!("{program} says: {}", complaints.trim_end());
+            Err(EmulateError::NoPlugin { reason, task: "cyclemeter" })
+        }
         Some(status) if !status.success() => {
             let lines: Vec<String> = log.iter().rev().take(20).rev().map(LogLine::to_string).collect();
             let output = [lines.join("\n"), complaints.trim_end().to_owned()].join("\n");

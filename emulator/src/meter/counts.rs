@@ -20,6 +20,13 @@ pub(crate) struct Block {
     pub(crate) words: Vec<Word>,
 }
 
+impl Block {
+    /// First address after the block.
+    pub(crate) fn end(&self) -> u64 {
+        self.words.last().map_or(self.address, |word| word.address + u64::from(word.size))
+    }
+}
+
 /// How often a block was entered from the end of another, or after a marker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Edge {
@@ -157,6 +164,7 @@ end 0 22
         assert_eq!(outside.len(), 3);
         assert_eq!((outside[0].from.is_none(), outside[1].count), (true, 9));
         let block = &outside[0].to;
+        assert_eq!(block.end(), 0x104);
         let words: Vec<_> = block.words.iter().map(|w| (w.address, w.size, w.code)).collect();
         assert_eq!(words, [(0x100, 2, 0x3801), (0x102, 2, 0xd1fd)]);
         assert_eq!(region.buckets[&Some(0)][0].to.words[0].code, 0xf04f_0003);

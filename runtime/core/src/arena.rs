@@ -157,9 +157,14 @@ impl<'s> Memory<'s> {
             && [inputs[1], outputs[1], states[0], states[1]].iter().all(|region| region.len == 0)
         {
             let regions = [inputs[0], outputs[0], scratch].each_ref().map(Region::in_arena);
-            let ([b, p, s, t], arena) = nothing(self.arena);
-            let [a, o, scratch] = arena.get_disjoint_mut(regions).ok()?;
-            return Some(Views { inputs: [a, b], states: [s, t], outputs: [o, p], scratch, in_place: false });
+            let [a, o, scratch] = self.arena.get_disjoint_mut(regions).ok()?;
+            return Some(Views {
+                inputs: [a, nothing()],
+                states: [nothing(), nothing()],
+                outputs: [o, nothing()],
+                scratch,
+                in_place: false,
+            });
         }
         let [mut a, mut b] = inputs;
         let in_place = a.place == outputs[0].place && a.len > 0;
@@ -171,12 +176,21 @@ impl<'s> Memory<'s> {
             b = Region::EMPTY;
         }
         let [o, p] = outputs;
-        let regions = [a, b, o, p, scratch];
-        let arena = self.arena.get_disjoint_mut(regions.each_ref().map(Region::in_arena)).ok()?;
-        let [a0, b0, o0, p0, s0] = arena;
+        // Fewer regions are much cheaper to tell apart.
+        let [a0, b0, o0, p0, s0] = if b.len == 0 && p.len == 0 {
+            let regions = [a, o, scratch].each_ref().map(Region::in_arena);
+            let [a, o, s] = self.arena.get_disjoint_mut(regions).ok()?;
+            [a, nothing(), o, nothing(), s]
+        } else {
+            let regions = [a, b, o, p, scratch];
+            self.arena.get_disjoint_mut(regions.each_ref().map(Region::in_arena)).ok()?
+        };
         let persistent = [a, b, o, p, states[0], states[1]];
-        let state = self.state.get_disjoint_mut(persistent.each_ref().map(Region::in_state)).ok()?;
-        let [a1, b1, o1, p1, s1, t1] = state;
+        let [a1, b1, o1, p1, s1, t1] = if persistent.iter().any(|r| matches!(r.place, Place::State(_))) {
+            self.state.get_disjoint_mut(persistent.each_ref().map(Region::in_state)).ok()?
+        } else {
+            [(); 6].map(|()| nothing())
+        };
         let data = self.data;
         let a = readable(a, a0, a1, data)?;
         let b = if same { a } else { readable(b, b0, b1, data)? };
@@ -190,15 +204,9 @@ impl<'s> Memory<'s> {
     }
 }
 
-/// Empty slices at the start of `memory`, aligned as it is, and `memory`.
-fn nothing<const N: usize>(memory: &mut [u8]) -> ([&mut [u8]; N], &mut [u8]) {
-    let mut rest = memory;
-    let empty = [(); N].map(|()| {
-        let (empty, behind) = core::mem::take(&mut rest).split_at_mut(0);
-        rest = behind;
-        empty
-    });
-    (empty, rest)
+/// No bytes, at an address that elements of every type may have.
+fn nothing<'s>() -> &'s mut [u8] {
+    bytemuck::cast_slice_mut::<u64, u8>(&mut [])
 }
 
 fn readable<'s>(

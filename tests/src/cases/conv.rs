@@ -16,7 +16,7 @@ pub(super) fn draft(draw: &mut Draw<'_>) -> Draft {
         true => Window::square(1, 1).padded(Pad::NONE),
         false => window(draw, [shape.h, shape.w], true, true),
     };
-    let channels = draw.big(9);
+    let channels = if pointwise && draw.chance(40) { shape.c } else { draw.big(9) };
     let taps = window.taps() * shape.c as usize;
     let (input, scores) = (quant(draw), quant(draw));
     let zeros = [input.zero_point, scores.zero_point];

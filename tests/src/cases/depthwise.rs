@@ -5,13 +5,16 @@ use super::{Draft, Feature, Operand, quant};
 use crate::draw::Draw;
 use crate::oracle;
 use dunlin::ops::{DepthwiseConv2d, Op};
-use dunlin::shape::Shape;
+use dunlin::shape::{Pad, Shape, Window};
 
 pub(super) fn draft(draw: &mut Draw<'_>) -> Draft {
     let n = draw.pick(&[1, 1, 2]);
     let shape = Shape::new(n, draw.size(1, 7), draw.size(1, 8), draw.big(6));
-    let window = window(draw, [shape.h, shape.w], true, true);
-    let multiplier = draw.pick(&[1, 1, 2, 3]);
+    // One that may work in place, or any.
+    let (window, multiplier) = match draw.pick(&[0, 0, 0, 1, 2]) {
+        0 => (window(draw, [shape.h, shape.w], true, true), draw.pick(&[1, 1, 2, 3])),
+        half => (Window::square(2 * half + 1, 1).padded(Pad::all(half)), 1),
+    };
     let channels = shape.c * u32::from(multiplier);
     let (input, output) = (quant(draw), quant(draw));
     let zeros = [input.zero_point, output.zero_point];

@@ -6,7 +6,7 @@ use crate::oracle::{Factor, Grid};
 use dunlin::format::{
     DType, DataSection, NodeSpec, OwnedMetadata, Place, ProgramSpec, Scratch, Tensor, encode, pack,
 };
-use dunlin::ops::Op;
+use dunlin::ops::{Concat, Op};
 use dunlin::quant::{Clamp, Clamp16, QParams, Requant};
 use dunlin::shape::Shape;
 use dunlin::{IsaKind, Target};
@@ -181,7 +181,8 @@ impl Draft {
         let spec = layout.program(&self, isas);
         let file = write(&spec);
         let cores = Target::ALL.into_iter().filter(|&target| target != Target::Portable);
-        let packs = matches!(self.op, Op::Conv2d(_) | Op::Dense(_) | Op::DepthwiseConv2d(_));
+        let packs =
+            matches!(self.op, Op::Conv2d(_) | Op::Dense(_) | Op::DepthwiseConv2d(_) | Op::Conv2dAdd(_));
         let packed = cores.filter(|_| packs).map(|target| {
             let planned = layout.program(&self, target.planned());
             (target, write(&pack(&planned, target)))
@@ -319,6 +320,8 @@ struct Layout {
     odd: bool,
     /// Working memory is planned for plain Rust only, as in a file that knows nothing of today's instruction sets.
     lean: bool,
+    /// What a concatenation joins stands in its output already.
+    joined: bool,
     constants: Vec<Vec<u8>>,
 }
 
@@ -327,10 +330,17 @@ impl Layout {
         let (first, output) = (draft.inputs[0].clone(), draft.outputs[0].clone());
         let same_tensor =
             first.dtype == output.dtype && first.shape == output.shape && first.quant == output.quant;
-        let updates_state = draft.op.in_place() && same_tensor && draw.chance(40);
+        let at = |t: &Operand| Tensor {
+            dtype: t.dtype,
+            shape: t.shape,
+            quant: t.quant,
+            place: Place::Arena(0),
+            rows: None,
+        };
+        let replaces = draft.op.replaces(&at(&first), &at(&output));
+        let updates_state = replaces && same_tensor && draw.chance(40);
         let repeat = draft.may_repeat && !updates_state && draw.chance(60);
-        let same_bytes = first.bytes(first.shape.w) == output.bytes(output.shape.w);
-        let in_place = draft.op.in_place() && !updates_state && !repeat && same_bytes && draw.chance(60);
+        let in_place = replaces && !updates_state && !repeat && draw.chance(60);
         let bounded = draft.by_rows && first.shape.n == 1 && first.shape.h == 1 && draw.chance(60);
         if updates_state {
             draft.inputs[0].home = Home::State;
@@ -357,6 +367,7 @@ impl Layout {
             bound: first.shape.w,
             odd: draw.chance(30),
             lean: draw.chance(25),
+            joined: draw.chance(60),
             constants,
         }
     }
@@ -407,6 +418,9 @@ impl Layout {
             outputs.push(id);
         }
         spec.outputs.extend(draft.kept().map(|i| inputs[i]));
+        if let (Op::Concat(concat), true) = (&draft.op, self.joined) {
+            join(&mut spec.tensors, concat, &inputs, outputs[0]);
+        }
         let bytes = |&isa| dunlin::scratch_bytes(&draft.op, &spec.tensors, &inputs, &outputs, isa);
         let needed = isas.iter().map(bytes).max().unwrap_or(0);
         let offset = spec.arena_len.next_multiple_of(16);
@@ -441,6 +455,18 @@ impl Layout {
         };
         spec.tensors.push(self.tensor(operand, place));
         spec.tensors.len() as u16 - 1
+    }
+}
+
+/// Puts the inputs of a concatenation where the output has them, if it has them in one piece.
+fn join(tensors: &mut [Tensor], concat: &Concat, inputs: &[u16], output: u16) {
+    let Place::Arena(start) = tensors[usize::from(output)].place else { return };
+    for (i, &id) in inputs.iter().enumerate() {
+        let offset = concat.offset(inputs.iter().map(|&id| &tensors[usize::from(id)]), i);
+        let place = &mut tensors[usize::from(id)].place;
+        if let (Some(offset), Place::Arena(_)) = (offset, &place) {
+            *place = Place::Arena(start + offset);
+        }
     }
 }
 

@@ -10,6 +10,7 @@ mod binary;
 mod concat;
 mod conv;
 mod conv16x8;
+mod conv_add;
 mod convert;
 mod dense;
 mod depthwise;
@@ -247,6 +248,7 @@ generators! {
     Rsqrt16 => unary16::rsqrt,
     ResizeBilinearF32 => resize::bilinear_f32,
     ResizeBilinear16 => resize::bilinear16,
+    Conv2dAdd => conv_add::draft,
 }
 
 impl Kind {

@@ -40,12 +40,13 @@ pub struct Part {
 }
 
 /// The models. Together they have every operator that [`super::model`] has not.
-pub const PARTS: [Part; 5] = [
+pub const PARTS: [Part; 6] = [
     Part { name: "elementwise", build: elementwise },
     Part { name: "layers", build: layers },
     Part { name: "functions", build: functions },
     Part { name: "memories", build: memories },
     Part { name: "moves", build: moves },
+    Part { name: "fused", build: fused },
 ];
 
 impl Network {
@@ -407,4 +408,27 @@ pub fn inputs(model: &Model<'_>, run: usize) -> Vec<Vec<u8>> {
 /// Every file of every model as it is made today: name and contents.
 pub fn files() -> Vec<(String, Vec<u8>)> {
     PARTS.iter().flat_map(Part::files).collect()
+}
+
+fn fused(net: &mut Network) {
+    let [x, y] = [net.image(-3), net.image(7)];
+    let weights = net.weights(4 * 9 * 4);
+    let data = &mut net.spec.data;
+    let filter = Filter {
+        weights: data.push(&weights),
+        bias: data.push(&[9_000, -20_000, 400, 15_000]),
+        multiplier: data.push(&[1_200_000_000, 1_900_000_000, 1_500_000_000, 1_073_741_825]),
+        shift: data.push(&[-9i8, -10, -9, -8]),
+        weight_zero: 0,
+        clamp: Clamp { min: -20, max: 127 },
+    };
+    let window = Window::square(3, 1).resolve(Padding::Same, 4, 6).expect("a window that fits");
+    let add = Add {
+        inputs: [factor(0.5), factor(0.35)],
+        output: factor(1.6 / f64::from(1 << 20)),
+        left_shift: 20,
+        clamp: Clamp { min: -90, max: 127 },
+    };
+    let conv = Conv2d { window, filter, labels: None };
+    net.give8(Op::Conv2dAdd(Conv2dAdd { conv, zero_point: -20, add }), &[y, x], IMAGE);
 }

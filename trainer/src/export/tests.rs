@@ -5,9 +5,10 @@ use crate::exec::{self, Device, Mode, Tap, Tensor, Weights};
 use crate::graph::{Graph, InputScaling, ValueId};
 use crate::ops::*;
 use crate::passes::testing::{filled, inputs};
-use crate::plan::{self, Plan, PlanOptions};
+use crate::plan::{self, Plan, PlanOptions, TooLarge};
 use crate::quantise::*;
 use crate::zoo;
+use dunlin::Target;
 use dunlin::shape::{Pad, Shape, Window};
 
 /// Signal to noise that 8 bits leave over the depth of these graphs, in decibels.
@@ -132,15 +133,102 @@ fn run(graph: &Graph, file: &[u8]) -> Vec<Output> {
 
 #[test]
 fn reused_memory_and_another_order_change_nothing() {
-    let graph = every_operator();
+    for graph in [every_operator(), residual()] {
+        let ranges = ranges(&graph, Method::MinMax);
+        let plain = PlanOptions { reuse: false, fuse: false, reorder: false, ..PlanOptions::default() };
+        let options = Options { plan: plain, ..Options::default() };
+        let (loose, reference) = dun(&graph, &ranges, &options).unwrap();
+        let (tight, planned) = dun(&graph, &ranges, &Options::default()).unwrap();
+        assert!(tight.arena_bytes() < loose.arena_bytes() / 2);
+        assert!(tight.in_place() > 0);
+        assert_eq!(run(&graph, reference.as_slice()), run(&graph, planned.as_slice()));
+    }
+}
+
+/// Two residual blocks: the shortcut is the block's input, then a convolution of it, either operand of the sum.
+fn residual() -> Graph {
+    let mut g = Graph::new("residual");
+    let x = g.add_input("x", Shape::image(12, 12, 3)).unwrap();
+    let g = &mut g;
+    let a = push(g, "a", conv(8, 3, 1, Activation::Relu), &[x]);
+    let b = push(g, "b", conv(8, 3, 1, Activation::Relu), &[a]);
+    let c = push(g, "c", conv(8, 3, 1, Activation::None), &[b]);
+    let first = push(g, "first", Add { fused: Activation::Relu }, &[a, c]);
+    let d = push(g, "d", conv(6, 3, 1, Activation::None), &[first]);
+    let shortcut = push(g, "shortcut", conv(6, 1, 0, Activation::None), &[first]);
+    let second = push(g, "second", Add { fused: Activation::None }, &[d, shortcut]);
+    g.add_output(second);
+    filled(g.clone(), 5)
+}
+
+/// Strided, padded and pooled layers of one chain.
+fn chain() -> Graph {
+    let mut g = Graph::new("chain");
+    let x = g.add_input("x", Shape::image(23, 18, 3)).unwrap();
+    let g = &mut g;
+    let a = push(g, "a", conv(8, 3, 1, Activation::Relu), &[x]);
+    let window = Window::square(5, 2).padded(Pad { top: 2, bottom: 1, left: 2, right: 2 });
+    let dw = DepthwiseConv2d { multiplier: 2, window, bias: true, fused: Activation::Relu6 };
+    let d = push(g, "d", dw, &[a]);
+    let p = push(g, "p", conv(12, 1, 0, Activation::None), &[d]);
+    let h = push(g, "h", Unary { function: UnaryFn::HardSwish }, &[p]);
+    let window = Window::square(3, 1).padded(Pad::all(1));
+    let mean = push(g, "mean", AvgPool { window, fused: Activation::None }, &[h]);
+    let m = push(g, "m", MaxPool { window: Window::square(2, 2), fused: Activation::None }, &[mean]);
+    let y = push(g, "y", conv(4, 3, 1, Activation::None), &[m]);
+    g.add_output(y);
+    filled(g.clone(), 8)
+}
+
+#[test]
+fn a_network_in_bands_needs_less_memory_and_gives_the_same_bytes() {
+    for graph in [residual(), chain()] {
+        let ranges = ranges(&graph, Method::MinMax);
+        let program = lower(&graph, &ranges, LowerOptions::default()).unwrap();
+        for target in Target::ALL {
+            let options = PlanOptions { target, ..PlanOptions::default() };
+            let whole = Plan::new(program.clone(), &options);
+            let reference = run(&graph, whole.encode().unwrap().as_slice());
+            let (mut max, mut plans) = (whole.arena_bytes() - 1, 0);
+            let smallest = loop {
+                match Plan::within(&program, &options, max) {
+                    Ok(plan) => {
+                        assert!(plan.arena_bytes() <= max);
+                        let outputs = run(&graph, plan.encode().unwrap().as_slice());
+                        assert_eq!(outputs, reference, "{} bytes for {}", max, target.name());
+                        max = plan.arena_bytes() - 1;
+                        plans += 1;
+                    }
+                    Err(TooLarge { smallest, max: allowed }) => {
+                        assert_eq!(allowed, max);
+                        break smallest;
+                    }
+                }
+            };
+            assert!(plans >= 2, "{}: {plans}", target.name());
+            assert!(smallest < whole.arena_bytes());
+            assert!(Plan::within(&program, &options, smallest).is_ok());
+        }
+    }
+}
+
+#[test]
+fn sums_of_a_residual_network_are_fused_and_take_the_place_of_the_shortcut() {
+    let graph = residual();
     let ranges = ranges(&graph, Method::MinMax);
-    let plain = PlanOptions { reuse: false, reorder: false, ..PlanOptions::default() };
-    let options = Options { plan: plain, ..Options::default() };
-    let (loose, reference) = dun(&graph, &ranges, &options).unwrap();
-    let (tight, planned) = dun(&graph, &ranges, &Options::default()).unwrap();
-    assert!(tight.arena_bytes() < loose.arena_bytes() / 2);
-    assert!(tight.in_place() > 0);
-    assert_eq!(run(&graph, reference.as_slice()), run(&graph, planned.as_slice()));
+    let (plan, file) = dun(&graph, &ranges, &Options::default()).unwrap();
+    let names: Vec<&str> = plan.graph().nodes.iter().map(|n| n.op.name()).collect();
+    assert_eq!(names.iter().filter(|n| **n == "Conv2dAdd").count(), 2, "{names:?}");
+    assert!(!names.contains(&"Add"));
+    assert_eq!(plan.in_place(), 2);
+    // Two images of 8 channels and what a convolution needs; without fusion three of them are alive.
+    assert!(plan.arena_bytes() < 3 * 12 * 12 * 8, "{}", plan.picture());
+    for target in Target::ALL {
+        let options =
+            Options { plan: PlanOptions { target, ..PlanOptions::default() }, ..Options::default() };
+        let (_, packed) = dun(&graph, &ranges, &options).unwrap();
+        assert_eq!(run(&graph, packed.as_slice()), run(&graph, file.as_slice()), "{}", target.name());
+    }
 }
 
 #[test]
@@ -164,7 +252,7 @@ fn fused_labels_equal_those_of_separate_scores() {
     for head in heads {
         let mut g = Graph::new("labels");
         let x = g.add_input("x", Shape::image(9, 10, 3)).unwrap();
-        let a = push(&mut g, "a", conv(6, 3, 1, Activation::None), &[x]);
+        let a = push(&mut g, "a", conv(8, 3, 1, Activation::None), &[x]);
         let s = push(&mut g, "scores", head.clone(), &[a]);
         let l = push(&mut g, "labels", ArgMax, &[s]);
         g.add_output(l);

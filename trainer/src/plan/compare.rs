@@ -48,7 +48,7 @@ pub fn compare(
     sample: &[Tensor<4>],
 ) -> Result<Vec<ValueError>, CompareError> {
     let program = lower(graph, ranges, LowerOptions { fuse_argmax: false, ..LowerOptions::default() })?;
-    let options = PlanOptions { reuse: false, reorder: false, ..PlanOptions::default() };
+    let options = PlanOptions { reuse: false, fuse: false, reorder: false, ..PlanOptions::default() };
     let plan = Plan::new(program, &options);
     let file = plan.encode().map_err(CompareError::Encode)?;
     let mut runner = Int8Runner::new(file.as_slice())?;

@@ -4,7 +4,9 @@
 //! inputs, the offset of every tensor and of every node's working memory. Bar: the arena is at most
 //! [`BAR`] times the largest live set, the sum of all bytes that some node needs at once.
 
+mod bands;
 mod compare;
+mod fuse;
 mod life;
 mod order;
 mod pack;
@@ -19,7 +21,7 @@ use dunlin::format::{
     ALIGN, EncodeError, NodeSpec, Place, ProgramSpec, Scratch, encode, pack as pack_constants,
 };
 use dunlin::{IsaKind, Target};
-use life::Buffer;
+use life::{Buffer, Needs};
 
 /// Largest arena over largest live set that a model of the repository may have.
 pub const BAR: f64 = 1.05;
@@ -31,13 +33,15 @@ pub struct PlanOptions {
     pub target: Target,
     /// Give the bytes of dead tensors to later ones. Without it every tensor can be read after a run.
     pub reuse: bool,
+    /// Make one node of operators that have a fused form. Values between them are then not there to be read.
+    pub fuse: bool,
     /// Look for an order of the nodes that needs less memory than the given one.
     pub reorder: bool,
 }
 
 impl Default for PlanOptions {
     fn default() -> Self {
-        Self { target: Target::Portable, reuse: true, reorder: true }
+        Self { target: Target::Portable, reuse: true, fuse: true, reorder: true }
     }
 }
 
@@ -56,22 +60,68 @@ pub struct Plan {
     target: Target,
 }
 
+/// A network cannot be made to fit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the arena needs {smallest} bytes at the least, {max} are allowed")]
+pub struct TooLarge {
+    /// Bytes that were allowed.
+    pub max: u32,
+    /// The smallest arena that was found.
+    pub smallest: u32,
+}
+
+/// Numbers of bands that are tried.
+const BANDS: [u32; 9] = [2, 3, 4, 5, 6, 8, 12, 16, 24];
+
 impl Plan {
+    /// Plans the memory of `graph` within `max` bytes of arena. Where the network as it is needs more, its first layers run
+    /// in bands of rows, with the least additional work that fits; the outputs are the same bytes.
+    ///
+    /// # Errors
+    /// No way of splitting the network fits.
+    pub fn within(graph: &QGraph, options: &PlanOptions, max: u32) -> Result<Self, TooLarge> {
+        let whole = Self::new(graph.clone(), options);
+        if whole.arena <= max {
+            return Ok(whole);
+        }
+        let mut smallest = whole.arena;
+        let splits = bands::cuts(graph).into_iter().flat_map(|cut| BANDS.map(|count| (cut, count)));
+        let mut candidates: Vec<(u64, QGraph)> = splits
+            .filter_map(|(cut, count)| bands::split(graph, cut, count))
+            .map(|split| (bands::work(&split), split))
+            .collect();
+        candidates.sort_by_key(|&(work, _)| work);
+        // The bands are written in the order in which they need least memory.
+        let ordered = PlanOptions { reorder: false, ..options.clone() };
+        for (_, split) in candidates {
+            let plan = Self::new(split, &ordered);
+            if plan.arena <= max {
+                return Ok(plan);
+            }
+            smallest = smallest.min(plan.arena);
+        }
+        Err(TooLarge { max, smallest })
+    }
+
     /// Plans the memory of `graph`; deterministic.
     pub fn new(mut graph: QGraph, options: &PlanOptions) -> Self {
-        let scratch = working_memory(&graph, options.target.planned());
+        if options.fuse {
+            fuse::sums_of_convolutions(&mut graph);
+        }
+        let needs = working_memory(&graph, options.target.planned());
         let order =
-            if options.reorder { order::best(&graph, &scratch) } else { (0..graph.nodes.len()).collect() };
+            if options.reorder { order::best(&graph, &needs) } else { (0..graph.nodes.len()).collect() };
         let nodes = order.iter().map(|&n| graph.nodes[n].clone()).collect();
         graph.nodes = nodes;
-        let scratch: Vec<u32> = order.iter().map(|&n| scratch[n]).collect();
+        let mut needs: Vec<Needs> = order.iter().map(|&n| needs[n]).collect();
         if options.reuse {
             life::swap_operands(&mut graph);
+            life::choose(&graph, &mut needs);
         }
-        let mut buffers = life::buffers(&graph, &scratch, options.reuse);
+        let mut buffers = life::buffers(&graph, &needs, options.reuse);
         let live = life::largest_live_set(&buffers);
         // Long chains first in the list makes ties in the orders deterministic and the picture readable.
-        buffers.sort_by_key(|b| (b.first, b.scratch.is_some(), b.tensors.first().copied()));
+        buffers.sort_by_key(|b| (b.first, b.scratch.is_some(), b.tensors.first().map(|t| t.0)));
         let items: Vec<Item> = buffers.iter().map(Buffer::item).collect();
         let (offsets, _) = pack(&items);
         let mut places = vec![Place::Arena(0); graph.tensors.len()];
@@ -80,8 +130,8 @@ impl Plan {
         for (buffer, &offset) in buffers.iter().zip(&offsets) {
             // The last buffer ends where its bytes end, not at the next boundary.
             arena = arena.max(offset + buffer.bytes);
-            for &t in &buffer.tensors {
-                places[usize::from(t)] = Place::Arena(offset);
+            for &(t, at) in &buffer.tensors {
+                places[usize::from(t)] = Place::Arena(offset + at);
             }
             if let Some(node) = buffer.scratch {
                 regions[node] = Scratch { offset, len: buffer.bytes };
@@ -166,11 +216,19 @@ impl Plan {
 }
 
 /// Working memory of each node: the most that one of the instruction sets needs.
-fn working_memory(graph: &QGraph, isas: &[IsaKind]) -> Vec<u32> {
-    let tensors: Vec<_> = graph.tensors.iter().map(|t| t.at(Place::Arena(0))).collect();
-    let bytes = |node: &crate::quantise::QNode, isa: &IsaKind| {
-        dunlin::scratch_bytes(&node.op, &tensors, &node.inputs, &node.outputs, *isa)
+fn working_memory(graph: &QGraph, isas: &[IsaKind]) -> Vec<Needs> {
+    // An operator works in place where input and output have one place.
+    let apart: Vec<_> = (0u32..).zip(&graph.tensors).map(|(i, t)| t.at(Place::Arena(i))).collect();
+    let together: Vec<_> = graph.tensors.iter().map(|t| t.at(Place::Arena(0))).collect();
+    let bytes = |node: &crate::quantise::QNode, tensors: &[_]| {
+        let of = |&isa| dunlin::scratch_bytes(&node.op, tensors, &node.inputs, &node.outputs, isa);
+        u32::try_from(isas.iter().map(of).max().unwrap_or(0)).unwrap_or(u32::MAX)
     };
-    let most = |node| isas.iter().map(|isa| bytes(node, isa)).max().unwrap_or(0);
-    graph.nodes.iter().map(|n| u32::try_from(most(n)).unwrap_or(u32::MAX)).collect()
+    let needs = |node| Needs {
+        apart: bytes(node, &apart),
+        in_place: bytes(node, &together),
+        may_replace: true,
+        may_join: true,
+    };
+    graph.nodes.iter().map(needs).collect()
 }

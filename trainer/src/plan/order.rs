@@ -1,6 +1,6 @@
 //! An order of the nodes that needs little memory, by a beam search over topological orders.
 
-use super::life;
+use super::life::{self, Needs};
 use crate::quantise::QGraph;
 use std::collections::HashMap;
 
@@ -8,23 +8,23 @@ use std::collections::HashMap;
 const BEAM: usize = 24;
 
 /// The given order, or a better one where the beam search finds it.
-pub(super) fn best(graph: &QGraph, scratch: &[u32]) -> Vec<usize> {
+pub(super) fn best(graph: &QGraph, needs: &[Needs]) -> Vec<usize> {
     let given: Vec<usize> = (0..graph.nodes.len()).collect();
     // Writes and reads of a persistent tensor keep their order; so does everything around them.
     if graph.tensors.iter().any(|t| t.persistent) || given.len() < 3 {
         return given;
     }
-    let found = search(graph, scratch);
-    if peak(graph, scratch, &found) < peak(graph, scratch, &given) { found } else { given }
+    let found = search(graph, needs);
+    if peak(graph, needs, &found) < peak(graph, needs, &given) { found } else { given }
 }
 
 /// Largest live set of an order, as the planner will see it.
-fn peak(graph: &QGraph, scratch: &[u32], order: &[usize]) -> u32 {
+fn peak(graph: &QGraph, needs: &[Needs], order: &[usize]) -> u32 {
     let mut ordered = graph.clone();
     ordered.nodes = order.iter().map(|&n| graph.nodes[n].clone()).collect();
     life::swap_operands(&mut ordered);
-    let scratch: Vec<u32> = order.iter().map(|&n| scratch[n]).collect();
-    life::largest_live_set(&life::buffers(&ordered, &scratch, true))
+    let needs: Vec<Needs> = order.iter().map(|&n| needs[n]).collect();
+    life::largest_live_set(&life::buffers(&ordered, &needs, true))
 }
 
 #[derive(Clone)]
@@ -37,7 +37,7 @@ struct Partial {
     peak: u64,
 }
 
-fn search(graph: &QGraph, scratch: &[u32]) -> Vec<usize> {
+fn search(graph: &QGraph, needs: &[Needs]) -> Vec<usize> {
     let count = graph.nodes.len();
     // Constants take no memory of the arena.
     let bytes = |t: u16| {
@@ -63,7 +63,7 @@ fn search(graph: &QGraph, scratch: &[u32]) -> Vec<usize> {
                 !partial.done[*n] && !graph.nodes[*n].inputs.iter().any(waits)
             };
             for n in (0..count).filter(ready) {
-                let candidate = extend(graph, scratch, partial, n, &bytes);
+                let candidate = extend(graph, needs, partial, n, &bytes);
                 let slot = next.entry(candidate.done.clone()).or_insert_with(|| candidate.clone());
                 if (candidate.peak, candidate.live) < (slot.peak, slot.live) {
                     *slot = candidate;
@@ -80,7 +80,7 @@ fn search(graph: &QGraph, scratch: &[u32]) -> Vec<usize> {
 
 fn extend(
     graph: &QGraph,
-    scratch: &[u32],
+    needs: &[Needs],
     partial: &Partial,
     n: usize,
     bytes: &impl Fn(u16) -> u64,
@@ -100,8 +100,12 @@ fn extend(
     let takes = |t: &u16| {
         next.reads[usize::from(*t)] == 0 && node.outputs.first().is_some_and(|o| bytes(*o) == bytes(*t))
     };
-    let shared = if node.op.in_place() && node.inputs.iter().any(takes) { bytes(node.outputs[0]) } else { 0 };
-    next.peak = next.peak.max(partial.live + outputs + u64::from(scratch[n]) - shared);
+    let (shared, scratch) = if node.op.in_place() && node.inputs.iter().any(takes) {
+        (bytes(node.outputs[0]), needs[n].in_place)
+    } else {
+        (0, needs[n].apart)
+    };
+    next.peak = next.peak.max(partial.live + outputs + u64::from(scratch) - shared);
     let unread: u64 =
         node.outputs.iter().filter(|&&t| next.reads[usize::from(t)] == 0).map(|&t| bytes(t)).sum();
     next.live = partial.live + outputs - dying - unread;

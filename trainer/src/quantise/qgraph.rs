@@ -1,7 +1,8 @@
 //! [`QGraph`]: an integer program before memory is planned.
 
+use super::Rewritten;
 use crate::graph::ValueId;
-use dunlin::format::{Blob, DType, DataSection, OwnedMetadata, Place, Tensor};
+use dunlin::format::{Blob, DType, DataSection, OwnedMetadata, Place, ProgramSpec, Tensor};
 use dunlin::ops::Op;
 use dunlin::quant::QParams;
 use dunlin::shape::Shape;
@@ -69,9 +70,42 @@ pub struct QGraph {
     pub data: DataSection,
     /// What a person wants to know.
     pub metadata: OwnedMetadata,
+    /// What [`rewrite`](super::rewrite()) did to it.
+    pub rewritten: Rewritten,
 }
 
 impl QGraph {
+    /// The program of a portable file, without its places.
+    pub fn from_model(model: &dunlin::Model<'_>) -> Self {
+        let spec = ProgramSpec::from_model(model);
+        let tensors = spec.tensors.iter().enumerate().map(|(i, t)| QTensor {
+            name: format!("t{i}"),
+            dtype: t.dtype,
+            shape: t.shape,
+            quant: t.quant,
+            rows: t.rows,
+            persistent: matches!(t.place, Place::State(_)),
+            constant: if let Place::Data(at) = t.place { Some(Blob(at)) } else { None },
+            value: None,
+        });
+        let nodes = spec.nodes.iter().enumerate().map(|(i, n)| QNode {
+            name: format!("{i} {}", n.op.name()),
+            op: n.op,
+            inputs: n.inputs.clone(),
+            outputs: n.outputs.clone(),
+        });
+        Self {
+            tensors: tensors.collect(),
+            nodes: nodes.collect(),
+            inputs: spec.inputs,
+            outputs: spec.outputs,
+            dims: spec.dims,
+            data: spec.data,
+            metadata: spec.metadata,
+            rewritten: Rewritten::default(),
+        }
+    }
+
     /// The tensor that stands for a float value, where the program has one.
     pub fn tensor_of(&self, value: ValueId) -> Option<u16> {
         self.tensors.iter().position(|t| t.value == Some(value)).map(|i| i as u16)

@@ -192,8 +192,8 @@ fn dtype_name(d: DType) -> &'static str {
 
 fn node_facts(model: &Model<'_>, index: usize, node: &Node) -> NodeFacts {
     let (inputs, outputs) = (model.ids(node.inputs), model.ids(node.outputs));
-    let tensor = |list: &[u16]| list.first().map(|&id| model.tensors()[usize::from(id)]);
-    let (input, output) = (tensor(inputs), tensor(outputs));
+    let tensor = |list: &[u16], i: usize| list.get(i).map(|&id| model.tensors()[usize::from(id)]);
+    let (input, output) = (tensor(inputs, cost::weighted_input(&node.op)), tensor(outputs, 0));
     let both = input.zip(output);
     NodeFacts {
         index,
@@ -209,7 +209,7 @@ fn node_facts(model: &Model<'_>, index: usize, node: &Node) -> NodeFacts {
             pad: [w.pad.top, w.pad.bottom, w.pad.left, w.pad.right],
         }),
         fused_argmax: cost::fused_argmax(&node.op),
-        macs: both.map_or(0, |(i, o)| cost::macs(&node.op, &i, &o)),
+        macs: dunlin_emulator::meter::macs(model, node),
         weight_bytes: both.map_or(0, |(i, o)| cost::weights(&node.op, &i, &o)),
         scratch_bytes: node.scratch.len,
         scratch_offset: node.scratch.offset,

@@ -22,6 +22,7 @@ impl Geometry {
     }
 
     /// How the values that one output reads lie in memory.
+    #[inline]
     pub(crate) fn taps(&self) -> Taps {
         Taps::of_window(&self.window, self.input.c)
     }
@@ -60,22 +61,29 @@ impl Geometry {
 pub(crate) struct Taps {
     pub(crate) runs: usize,
     pub(crate) len: usize,
+    /// Pixels of one run.
+    pub(crate) pixels: usize,
 }
 
 impl Taps {
     /// A row of `len` values.
     pub(crate) const fn row(len: usize) -> Self {
-        Self { runs: 1, len }
+        Self { runs: 1, len, pixels: 1 }
     }
 
     /// A window over `c` channels.
     pub(crate) const fn of_window(window: &Window, c: u32) -> Self {
         let (h, w, c) = (window.kernel_h as usize, window.kernel_w as usize, c as usize);
         if window.is_pointwise() || window.dilation_w == 1 {
-            Self { runs: h, len: w * c }
+            Self { runs: h, len: w * c, pixels: w }
         } else {
-            Self { runs: h * w, len: c }
+            Self { runs: h * w, len: c, pixels: 1 }
         }
+    }
+
+    /// Channels of one pixel.
+    pub(crate) const fn channels(self) -> usize {
+        self.len / self.pixels
     }
 
     /// Products per output.

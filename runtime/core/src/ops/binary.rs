@@ -129,13 +129,18 @@ const SHIFT_LIMIT: u8 = 22;
 /// Most bits by which an int16 operand may be shifted left: its zero point is 0.
 const SHIFT_LIMIT_16: u8 = 15;
 
+/// Requires the attributes of a sum to be in range.
+pub(super) fn check_sum(add: &Add) -> Result<(), NodeFault> {
+    check_range(add.clamp.min, add.clamp.max)?;
+    check_aligned([add.inputs[0], add.inputs[1], add.output], add.left_shift, SHIFT_LIMIT)
+}
+
 impl Operator for Add {
     const IN_PLACE: bool = true;
 
     fn check(&self, cx: &Operands<'_>) -> Result<(), NodeFault> {
         broadcast::check(cx, DType::I8, DType::I8)?;
-        check_range(self.clamp.min, self.clamp.max)?;
-        check_aligned([self.inputs[0], self.inputs[1], self.output], self.left_shift, SHIFT_LIMIT)
+        check_sum(self)
     }
 
     fn run<I: Isa>(&self, io: &mut Io<'_, '_>) -> Option<()> {

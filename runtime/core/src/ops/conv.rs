@@ -5,7 +5,7 @@ use super::{Filter, Io, LabelScores, Operands, Operator};
 use crate::error::NodeFault;
 #[cfg(feature = "encode")]
 use crate::format::Blob;
-use crate::format::{DType, Tensor};
+use crate::format::{ALIGN, DType, Tensor};
 use crate::isa::{Geometry, Isa, IsaKind, Layer, Taps, argmax};
 use crate::shape::Window;
 use serde::{Deserialize, Serialize};
@@ -14,7 +14,8 @@ use serde::{Deserialize, Serialize};
 ///
 /// Input `[n, h, w, i]`, weights `[o, kernel_h, kernel_w, i]`, output `[n, h', w', o]`; with `labels`
 /// the output is u8 `[n, h', w', 1]`. Padding counts as the input's zero point. The parser limits the
-/// reduction so that the 32-bit sum cannot overflow: at most 65,793 products without a weight zero point.
+/// reduction so that the 32-bit sum cannot overflow: at most 65,793 products without a weight zero point. A 1x1
+/// convolution with as many channels out as in may work in place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Conv2d {
@@ -27,7 +28,7 @@ pub struct Conv2d {
 }
 
 impl Conv2d {
-    fn geometry(&self, input: &Tensor, width: u32) -> Geometry {
+    pub(super) fn geometry(&self, input: &Tensor, width: u32) -> Geometry {
         Geometry {
             window: self.window,
             input: input.shape,
@@ -42,7 +43,21 @@ impl Conv2d {
     }
 }
 
+/// Rows that a 1x1 convolution in place copies before it overwrites them; a multiple of every tile's.
+const COPIED_ROWS: usize = 12;
+
+/// Bytes of the copied rows, up to the alignment of what follows.
+fn copied(k: usize) -> usize {
+    (COPIED_ROWS * k).next_multiple_of(ALIGN)
+}
+
 impl Operator for Conv2d {
+    const IN_PLACE: bool = true;
+
+    fn replaces(&self, input: &Tensor, output: &Tensor) -> bool {
+        self.window.is_pointwise() && self.labels.is_none() && input.shape == output.shape
+    }
+
     #[cfg(feature = "encode")]
     fn blobs(&mut self) -> alloc::vec::Vec<&mut Blob> {
         self.filter.blobs()
@@ -73,7 +88,9 @@ impl Operator for Conv2d {
     fn scratch(&self, cx: &Operands<'_>, isa: IsaKind) -> u64 {
         let (input, layer) = (cx.input(0), self.layer(cx));
         let Layer::Full { taps, n } = layer else { return 0 };
-        let work = if self.window.is_pointwise() {
+        let work = if cx.in_place() {
+            copied(taps.total()) + isa.rows_scratch(taps, n, COPIED_ROWS)
+        } else if self.window.is_pointwise() {
             isa.rows_scratch(taps, n, input.shape.pixels())
         } else {
             // With labels the pixels come one by one.
@@ -89,7 +106,7 @@ impl Operator for Conv2d {
         let (input, output) = (io.operands.input(0), io.operands.output(0));
         let (_, zero) = score_format(self.labels, output);
         let g = self.geometry(input, out_shape.w);
-        let p = self.filter.reduction(&io.operands, &self.layer(&io.operands), g.fill.into(), zero).ok()?;
+        let p = io.reduction(&self.filter, &self.layer(&io.operands), [g.fill.into(), zero])?;
         let views = io.views()?;
         let x: &[i8] = bytemuck::cast_slice(views.inputs[0]);
         let [y, _] = views.outputs;
@@ -99,6 +116,16 @@ impl Operator for Conv2d {
         let k = g.taps().total();
         let image_len = if g.window.is_pointwise() { x.len() } else { shape.elements() / shape.n as usize };
         let out_len = if g.window.is_pointwise() { y.len() } else { y.len() / shape.n as usize };
+        if views.in_place {
+            let (copy, scratch) = scratch.split_at_mut_checked(copied(k))?;
+            let y: &mut [i8] = bytemuck::cast_slice_mut(y);
+            for out in y.chunks_mut(COPIED_ROWS * k) {
+                let rows = copy.get_mut(..out.len())?;
+                rows.copy_from_slice(out);
+                I::matmul(&p, k, rows, out, scratch);
+            }
+            return Some(());
+        }
         if x.is_empty() {
             return Some(());
         }

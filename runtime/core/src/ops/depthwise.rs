@@ -4,15 +4,16 @@ use super::{Filter, Io, Operands, Operator};
 use crate::error::NodeFault;
 #[cfg(feature = "encode")]
 use crate::format::Blob;
-use crate::format::{DType, Tensor};
-use crate::isa::{Geometry, Isa, IsaKind, Layer};
-use crate::shape::Window;
+use crate::format::{ALIGN, DType, Tensor};
+use crate::isa::{Geometry, Isa, IsaKind, Layer, Reduction};
+use crate::shape::{Shape, Window};
 use serde::{Deserialize, Serialize};
 
 /// Depthwise 2-D convolution, int8, TensorFlow Lite semantics.
 ///
 /// Input `[n, h, w, i]`, weights `[kernel_h, kernel_w, i * multiplier]`, output `[n, h', w', i * multiplier]`;
-/// output channel `o` reads input channel `o / multiplier`. Padding counts as the input's zero point.
+/// output channel `o` reads input channel `o / multiplier`. Padding counts as the input's zero point. Without stride
+/// and dilation, and with an output as large as the input, it may work in place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct DepthwiseConv2d {
@@ -40,7 +41,51 @@ impl DepthwiseConv2d {
     }
 }
 
+/// Bytes of the input rows that one output row in place reads, up to the alignment of what follows.
+fn band(window: &Window, shape: &Shape) -> u64 {
+    let row = u64::from(shape.w) * u64::from(shape.c);
+    (u64::from(window.kernel_h) * row).next_multiple_of(ALIGN as u64)
+}
+
+/// A depthwise convolution of `image` that overwrites it row by row, and keeps the rows that it still needs.
+fn overwrite<I: Isa>(
+    p: &Reduction<'_>,
+    g: &Geometry,
+    image: &mut [i8],
+    band: &mut [i8],
+    scratch: &mut [i8],
+) -> Option<()> {
+    let row = g.input.w as usize * g.input.c as usize;
+    let (top, kernel) = (usize::from(g.window.pad.top), usize::from(g.window.kernel_h));
+    let height = g.input.h as usize;
+    // The band holds the input rows from `first` to `last`.
+    let (mut first, mut last) = (0, 0);
+    for y in 0..height {
+        let begin = y.saturating_sub(top);
+        band.copy_within((begin - first) * row..(last - first) * row, 0);
+        let end = (y + kernel).saturating_sub(top).min(height);
+        let new = band.get_mut((last - begin) * row..(end - begin) * row)?;
+        new.copy_from_slice(image.get(last * row..end * row)?);
+        (first, last) = (begin, end);
+        let mut part = *g;
+        part.input.h = (last - first) as u32;
+        part.window.pad.top = top.saturating_sub(y) as u16;
+        let out = image.get_mut(y * row..(y + 1) * row)?;
+        I::depthwise(p, &part, band.get(..(last - first) * row)?, 0, out, scratch);
+    }
+    Some(())
+}
+
 impl Operator for DepthwiseConv2d {
+    const IN_PLACE: bool = true;
+
+    fn replaces(&self, input: &Tensor, output: &Tensor) -> bool {
+        let w = &self.window;
+        let plain = [w.stride_h, w.stride_w, w.dilation_h, w.dilation_w, self.multiplier] == [1; 5];
+        // Every output row reads rows of the input from `top` above it on, of which there is at least one.
+        plain && input.shape == output.shape && w.pad.top < w.kernel_h
+    }
+
     #[cfg(feature = "encode")]
     fn blobs(&mut self) -> alloc::vec::Vec<&mut Blob> {
         self.filter.blobs()
@@ -65,19 +110,26 @@ impl Operator for DepthwiseConv2d {
 
     fn scratch(&self, cx: &Operands<'_>, isa: IsaKind) -> u64 {
         let g = self.geometry(cx.input(0), cx.output(0).shape.w);
-        isa.depthwise_scratch(&g, usize::from(self.multiplier)) as u64
+        let work = isa.depthwise_scratch(&g, usize::from(self.multiplier)) as u64;
+        if cx.in_place() { band(&g.window, &g.input) + work } else { work }
     }
 
     fn run<I: Isa>(&self, io: &mut Io<'_, '_>) -> Option<()> {
         let (shape, out_shape) = (io.input_shape(0), io.output_shape(0));
         let g = self.geometry(io.operands.input(0), out_shape.w);
         let zero = io.operands.output(0).quant.zero_point;
-        let p = self.filter.reduction(&io.operands, &self.layer(&io.operands), g.fill.into(), zero).ok()?;
+        let p = io.reduction(&self.filter, &self.layer(&io.operands), [g.fill.into(), zero])?;
         let views = io.views()?;
         let x: &[i8] = bytemuck::cast_slice(views.inputs[0]);
         let [y, _] = views.outputs;
         let y: &mut [i8] = bytemuck::cast_slice_mut(y);
         let scratch: &mut [i8] = bytemuck::cast_slice_mut(views.scratch);
+        if views.in_place {
+            let band = usize::try_from(band(&g.window, &g.input)).ok()?;
+            let (band, scratch) = scratch.split_at_mut_checked(band)?;
+            let mut images = y.chunks_exact_mut(out_shape.elements() / out_shape.n as usize);
+            return images.try_for_each(|image| overwrite::<I>(&p, &g, image, band, scratch));
+        }
         let image_len = shape.elements() / shape.n as usize;
         let out_len = out_shape.elements() / out_shape.n as usize;
         for (image, out) in x.chunks_exact(image_len).zip(y.chunks_exact_mut(out_len)) {

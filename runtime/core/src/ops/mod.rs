@@ -16,6 +16,7 @@ mod concat;
 mod context;
 mod conv;
 mod conv16x8;
+mod conv_add;
 mod convert;
 mod dense;
 mod depth_space;
@@ -55,6 +56,7 @@ pub use channels::{Filter, LabelScores};
 pub use concat::{Axis, Concat};
 pub(crate) use context::{Io, Operands};
 pub use conv::Conv2d;
+pub use conv_add::Conv2dAdd;
 pub use conv16x8::{Conv2d16x8, Dense16x8, DepthwiseConv2d16x8, TransposeConv2d16x8};
 pub use convert::{Convert, Dequantize, Quantize, Requantize};
 pub use dense::Dense;
@@ -92,6 +94,7 @@ pub use wide::{Accumulator, WideFilter};
 use crate::error::NodeFault;
 #[cfg(feature = "encode")]
 use crate::format::Blob;
+use crate::format::Tensor;
 #[cfg(feature = "encode")]
 use crate::isa::Layer;
 use crate::isa::{Isa, IsaKind, on_isa};
@@ -99,8 +102,14 @@ use serde::{Deserialize, Serialize};
 
 /// What the parser and the executor ask of every operator.
 pub(crate) trait Operator {
-    /// Whether the first output may stand where the first input stood.
+    /// Whether the first output may stand where the first input stood, if [`Operator::replaces`] agrees.
     const IN_PLACE: bool = false;
+
+    /// Whether `output` may stand where `input` stood; only asked where both have the same bytes.
+    fn replaces(&self, input: &Tensor, output: &Tensor) -> bool {
+        let _ = (input, output);
+        true
+    }
 
     /// How many of the last inputs are *states*: persistent tensors that the node reads and writes. At most
     /// two; the parser proves that each is persistent and no other operand of the node.
@@ -183,9 +192,16 @@ macro_rules! operators {
                 match self { $(Self::$name(_) => stringify!($name),)* }
             }
 
-            /// Whether the first output may share the memory of the first input.
+            /// Whether the first output may share the memory of the first input, for some attributes and sizes.
             pub const fn in_place(&self) -> bool {
                 match self { $(Self::$name(_) => <$name as Operator>::IN_PLACE,)* }
+            }
+
+            /// Whether the first output may take the memory of the first input, both of these sizes.
+            pub fn replaces(&self, input: &Tensor, output: &Tensor) -> bool {
+                self.in_place()
+                    && input.bytes() == output.bytes()
+                    && match self { $(Self::$name(op) => Operator::replaces(op, input, output),)* }
             }
 
             /// How many of the last inputs are persistent tensors that the operator reads and writes.
@@ -231,6 +247,50 @@ macro_rules! operators {
         )*
     };
 }
+
+/// Kernels that do without those of portable constants.
+macro_rules! packed_kernels {
+    ($($name:ident),*) => {
+        $(
+            impl $name {
+                /// The kernel of nodes whose constants are all packed, for `dunlin::model!`.
+                #[doc(hidden)]
+                pub const PACKED_KERNEL: Kernel = Kernel(|op, isa, io| {
+                    io.packed = true;
+                    match op {
+                        Op::$name(op) => on_isa!(isa, I => op.run::<I>(io)),
+                        _ => None,
+                    }
+                });
+            }
+        )*
+
+        /// The name of the constant that is the kernel of each node of a model.
+        #[cfg(feature = "encode")]
+        #[doc(hidden)]
+        pub fn kernel_names(model: &crate::Model<'_>) -> alloc::vec::Vec<&'static str> {
+            let t = model.tables();
+            let packed = |node: &crate::format::Node| {
+                let cx = Operands {
+                    tensors: t.tensors,
+                    inputs: model.ids(node.inputs),
+                    outputs: model.ids(node.outputs),
+                    data: t.data,
+                    target: t.target,
+                };
+                let has_kernel = matches!(node.op, $(Op::$name(_))|*);
+                has_kernel && node.op.packable(&cx).is_some_and(|(filter, layer, _)| filter.is_packed(&cx, &layer))
+            };
+            let same = |a: &Op, b: &Op| core::mem::discriminant(a) == core::mem::discriminant(b);
+            // A kernel for both forms runs the packed one as well: one kernel an operator is enough.
+            let all_packed = |op: &Op| t.nodes.iter().filter(|node| same(&node.op, op)).all(packed);
+            let name = |node: &crate::format::Node| if all_packed(&node.op) { "PACKED_KERNEL" } else { "KERNEL" };
+            t.nodes.iter().map(name).collect()
+        }
+    };
+}
+
+packed_kernels!(Conv2d, Conv2dAdd, DepthwiseConv2d, Dense);
 
 operators! {
     /// Convolution.
@@ -363,4 +423,6 @@ operators! {
     ResizeBilinearF32,
     /// Bilinear resize of 16-bit values.
     ResizeBilinear16,
+    /// Convolution added to another tensor.
+    Conv2dAdd,
 }

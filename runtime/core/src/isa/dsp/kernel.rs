@@ -6,10 +6,13 @@ use super::asm::{
 };
 use super::elementwise::limit;
 pub(super) use super::elementwise::{accumulate, add, dot, dots, max, portable};
-use super::full::{EXACT, FAST, Full, HEADER, PAIR, SEGMENT, channel, run_words};
+use super::full::{EXACT, FAST, Full, HEADER, PAIR, channel, run_words};
 use super::{Reduction, TILE, depthwise};
 use crate::isa::Geometry;
 use core::ptr;
+
+/// Taps for which the sum of channel b stays below 2^23.
+const SEGMENT: usize = 512;
 
 /// Words at the start of `bytes`, `None` where there is no room for them.
 fn words(bytes: &mut [i8], count: usize) -> Option<&mut [u32]> {
@@ -206,7 +209,7 @@ fn gather(x: &[i8], pixel: usize, len: usize, runs: usize, step: usize, scratch:
 /// A run of one pixel: taps `left..right` are `values`, the others `fill`.
 fn place(values: &[i8], left: usize, len: usize, fill: i8, slot: usize, scratch: &mut [u32]) {
     let right = left + values.len();
-    if len % 4 == 0 && left % 4 == 0 && right % 4 == 0 {
+    if len.is_multiple_of(4) && left.is_multiple_of(4) && right.is_multiple_of(4) {
         let pair = fill_pair(fill);
         let (before, rest) = scratch.split_at_mut(TILE * left / 2);
         let (inside, after) = rest.split_at_mut(TILE * values.len() / 2);
@@ -410,7 +413,7 @@ pub(super) fn conv(
         }
     } else {
         let Some(patch) = scratch.get_mut(..layer.taps.total()) else { return 0 };
-        if layer.taps.len % 4 != 0 {
+        if !layer.taps.len.is_multiple_of(4) {
             return 0;
         }
         // The end of the output serves as scratch until its turn comes; then one pixel after another is a row.
