@@ -16,6 +16,8 @@ pub mod record;
 
 #[cfg(feature = "host")]
 mod host;
+#[cfg(feature = "host")]
+pub mod meter;
 
 #[cfg(feature = "host")]
 pub use host::{

@@ -26,7 +26,7 @@ pub const VERSION: u32 = 2;
 pub const FILE_NAME: &core::ffi::CStr = c"dunlin-results.bin";
 /// Instructions that one turn of the firmware's wait loop takes: load, compare, add, branch.
 pub const SPIN_INSTRUCTIONS: u64 = 4;
-/// Instructions of the loop that an image times at its start.
+/// Instructions that an image times at its start: a loop between the two markers, these counted.
 pub const CALIBRATION_INSTRUCTIONS: u32 = 4000;
 /// By how much a measured duration may differ from the instructions executed: the waiting loops before and after it.
 pub const TIMER_ERROR: u64 = 12;

@@ -48,6 +48,7 @@ fn model(
         nodes: vec![NodeSpec { op, inputs: vec![0], outputs: vec![1], scratch: Scratch::default() }],
         inputs: vec![0],
         outputs: vec![1],
+        target: dunlin::Target::Portable,
         arena_len: at + output.1.elements() as u32,
         state_len: 0,
         data: DataSection::new(),
@@ -422,6 +423,38 @@ fn emulate_says_which_board_or_image_is_missing() {
     let mut command = dunlin();
     command.arg("emulate").arg(&model).arg("--input").arg(&input).env("DUNLIN_FIRMWARE", folder.path());
     command.assert().failure().code(1).stderr(contains("mps2-an386.elf").and(contains("cargo xtask")));
+}
+
+#[test]
+fn a_profile_adds_up() {
+    if dunlin_emulator::emulation_is_off() {
+        return dunlin_emulator::leave_out("profile", "DUNLIN_EMULATION is 0; see `cargo xtask setup`");
+    }
+    let folder = folder();
+    let model = segmenter(folder.path());
+    let input = folder.path().join("in.bin");
+    write(&input, &[0; 72]);
+    let emulate = |more: &[&str]| {
+        let mut command = dunlin();
+        command.arg("emulate").arg(&model).arg("--input").arg(&input).arg("--profile").args(more);
+        command.assert().success().get_output().stdout.clone()
+    };
+    let json: serde_json::Value = serde_json::from_slice(&emulate(&["--json"])).expect("JSON");
+    let profile = &json["profile"];
+    let number = |value: &serde_json::Value, key: &str| value[key].as_f64().expect("a number");
+    let nodes = profile["nodes"].as_array().expect("nodes");
+    assert_eq!(nodes.len(), json["nodes"].as_array().expect("nodes").len());
+    for key in ["macs", "instructions", "cycles"] {
+        let sum: f64 = nodes.iter().map(|node| number(node, key)).sum();
+        let slack = if key == "macs" { 0.0 } else { 600.0 };
+        let all = number(profile, key);
+        assert!(sum <= all && all - sum <= slack, "{key}: {sum} in nodes, {all} in all");
+    }
+    // The timer counts the same run, with an error of its own.
+    let timed = number(&json, "instructions");
+    assert!((number(profile, "instructions") - timed).abs() <= 12.0, "{timed} by the timer: {profile}");
+    let text = String::from_utf8(emulate(&["--functions", "2"])).expect("text");
+    assert!(text.contains("MAC/cycle") && text.contains("without what it calls"), "{text}");
 }
 
 #[test]

@@ -50,6 +50,28 @@ fn two_commands_take_a_tflite_file_to_the_reference_bytes() {
     }
 }
 
+#[test]
+fn dead_channels_go_unless_they_are_to_be_kept() {
+    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/conformance");
+    let named = std::env::var_os("DUNLIN_CONFORMANCE").filter(|v| !v.is_empty()).map(PathBuf::from);
+    let model = named.unwrap_or(beside).join("tflite/vww/model.tflite");
+    if !model.is_file() {
+        eprintln!("LEFT OUT: no conformance vectors; name their folder with DUNLIN_CONFORMANCE");
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let import = |options: &[&str]| {
+        let mut command = dunlin();
+        command.arg("import").arg(&model).arg("-o").arg(folder.path().join("vww.dun"));
+        json(command.args(["--quiet", "--json"]).args(options))
+    };
+    let (folded, kept) = (import(&[]), import(&["--keep-dead-channels"]));
+    let removed = folded["dead_channels"]["macs"].as_u64().expect("a number");
+    assert!(removed > 3_000_000, "{removed}");
+    assert_eq!(folded["macs"].as_u64().unwrap() + removed, kept["macs"].as_u64().unwrap());
+    assert_eq!(kept["dead_channels"]["channels"], 0);
+}
+
 /// Pictures of two classes, dark and light, of the size of the fixture's input.
 fn pictures(folder: &Path, size: u32) {
     for (class, level) in [("dark", 40u8), ("light", 200)] {

@@ -7,7 +7,7 @@ use dunlin_emulator::board::{self, BOARDS, Board};
 
 use crate::cross::{Cross, host_cargo};
 use crate::paths;
-use crate::setup::Toolchain;
+use crate::setup::{AARCH64, Setup, Toolchain};
 use crate::steps::call;
 
 /// Builds the image of `board` and puts it where the emulator looks for it.
@@ -22,6 +22,40 @@ pub(crate) fn build(toolchain: &Toolchain, board: &Board) -> Result<PathBuf, Str
     fs::create_dir_all(paths::images()).map_err(failed)?;
     fs::copy(&built, &image).map_err(failed)?;
     Ok(image)
+}
+
+/// Builds the plugin that counts instructions, for the host, and puts it beside the images.
+pub(crate) fn plugin() -> Result<PathBuf, String> {
+    let target = paths::cross("host").join("cyclemeter");
+    let mut command = host_cargo();
+    command.args(["build", "--release", "--locked", "--target-dir"]).arg(&target);
+    call(command.current_dir(paths::root().join("tests/cyclemeter")).stdout(std::io::stderr()))?;
+    let plugin = paths::plugin();
+    let built = target.join("release").join(plugin.file_name().unwrap_or_default());
+    let failed = |error| format!("{} cannot be copied to {}: {error}", built.display(), plugin.display());
+    fs::create_dir_all(paths::images()).map_err(failed)?;
+    // A QEMU that is running keeps the file it has loaded.
+    let fresh = plugin.with_extension(format!("new-{}", std::process::id()));
+    fs::copy(&built, &fresh).and_then(|_| fs::rename(&fresh, &plugin)).map_err(failed)?;
+    Ok(plugin)
+}
+
+/// Builds the program that runs a model on AArch64 between markers, and puts it beside the images.
+pub(crate) fn metered() -> Result<PathBuf, String> {
+    let setup = Setup::find_or_install();
+    let toolchain = setup.can("tests of aarch64")?;
+    let mut command = Cross::new(toolchain).cargo("build", AARCH64);
+    command.args(["--release", "--package", "dunlin-tests", "--bin", "metered"]);
+    // As firmware is built, so that the kernels compare.
+    command.env("CARGO_PROFILE_RELEASE_LTO", "fat").env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "1");
+    call(command.current_dir(paths::root()).stdout(std::io::stderr()))?;
+    let built = paths::cross(toolchain.name()).join(AARCH64).join("release/metered");
+    let program = paths::images().join("metered-aarch64");
+    let failed = |error| format!("{} cannot be copied to {}: {error}", built.display(), program.display());
+    fs::create_dir_all(paths::images()).map_err(failed)?;
+    let fresh = program.with_extension(format!("new-{}", std::process::id()));
+    fs::copy(&built, &fresh).and_then(|_| fs::rename(&fresh, &program)).map_err(failed)?;
+    Ok(program)
 }
 
 /// The crate of `board`.

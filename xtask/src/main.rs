@@ -19,8 +19,11 @@ usage: cargo xtask COMMAND
   test [ARGUMENTS]         set up, build the firmware, run every test; arguments go to `cargo test`
   lint [--rules]           rustfmt, clippy, rustdoc, import rules, source rules; with --rules only the last two
   size [MODEL.dun ...]     code flash of each board's image, and of images with one model: those named and the committed
-  golden [--overwrite]     show how the golden files would change; with --overwrite, change them
+  golden [--overwrite]     show how the golden files and the budgets would change; with --overwrite, change them
+  budgets [--overwrite]    the same of the budgets alone: instructions, arena and flash of each model
   firmware [--board B]     build the images; prints the path of each as the only output
+  cyclemeter               build the QEMU plugin that counts instructions; prints its path as the only output
+  metered                  build the program that runs models on AArch64 under it; prints its path as the only output
   qemu B [IMAGE]           start board B with its image, without a job
 
 The build directory is $DUNLIN_TARGET_DIR, else $CARGO_TARGET_DIR, else ${XDG_CACHE_HOME:-~/.cache}/dunlin/target.
@@ -37,8 +40,11 @@ fn main() -> ExitCode {
         ["lint", "--rules"] => lint::rules(),
         ["size", models @ ..] => size::print(models),
         ["golden", rest @ ..] => tasks::golden(rest),
+        ["budgets", rest @ ..] => tasks::budgets(rest),
         ["firmware"] => firmware::print(None),
         ["firmware", "--board", board] => firmware::print(Some(board)),
+        ["cyclemeter"] => firmware::plugin().map(|path| println!("{}", path.display())),
+        ["metered"] => firmware::metered().map(|path| println!("{}", path.display())),
         ["qemu", board] => firmware::start(board, None),
         ["qemu", board, image] => firmware::start(board, Some(image)),
         ["help" | "--help" | "-h"] => {

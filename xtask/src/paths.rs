@@ -41,6 +41,12 @@ pub(crate) fn images() -> PathBuf {
     target().join("firmware").join(checkout())
 }
 
+/// Where the plugin that counts instructions is put.
+pub(crate) fn plugin() -> PathBuf {
+    use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
+    images().join(format!("{DLL_PREFIX}dunlin_cyclemeter{DLL_SUFFIX}"))
+}
+
 /// Finds `program` in `PATH`.
 pub(crate) fn program(program: &str) -> Option<PathBuf> {
     std::env::split_paths(&std::env::var_os("PATH")?)

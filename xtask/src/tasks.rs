@@ -1,6 +1,6 @@
 //! The commands that are lists of steps.
 
-use dunlin_emulator::board::BOARDS;
+use dunlin_emulator::board::{BOARDS, MPS2_AN386, MPS3_AN547};
 
 use crate::cross::{Cross, host_cargo};
 use crate::setup::{AARCH64, ARMV7, Setup};
@@ -31,6 +31,9 @@ fn images(steps: &mut Steps, setup: &Setup) -> bool {
 fn with_images(mut command: std::process::Command, emulated: bool) -> std::process::Command {
     if emulated {
         command.env("DUNLIN_FIRMWARE", paths::images());
+        if paths::plugin().is_file() {
+            command.env("DUNLIN_CYCLEMETER", paths::plugin());
+        }
     } else {
         command.env(NO_EMULATION.0, NO_EMULATION.1);
     }
@@ -53,6 +56,12 @@ pub(crate) fn test(arguments: &[&str]) -> Result<(), String> {
     let setup = Setup::find_or_install();
     let mut steps = Steps::new();
     let emulated = images(&mut steps, &setup);
+    if emulated {
+        steps.run("cycle meter", || firmware::plugin().map(|_| ()));
+    }
+    if emulated && setup.can("tests of aarch64").is_ok() {
+        steps.run("models on aarch64 under the cycle meter", || firmware::metered().map(|_| ()));
+    }
     for (target, purpose) in [(AARCH64, "tests of aarch64"), (ARMV7, "tests of armv7")] {
         match setup.can(purpose) {
             Ok(toolchain) => {
@@ -83,7 +92,28 @@ pub(crate) fn test(arguments: &[&str]) -> Result<(), String> {
     steps.finish()
 }
 
+/// Golden files first, then the budgets, which the same change may move.
 pub(crate) fn golden(arguments: &[&str]) -> Result<(), String> {
     let mut command = host_cargo();
-    call(command.args(["run", "--package", "dunlin-tests", "--bin", "golden", "--"]).args(arguments))
+    call(command.args(["run", "--package", "dunlin-tests", "--bin", "golden", "--"]).args(arguments))?;
+    budgets(arguments)
+}
+
+/// Shows how the budgets would change, or changes them.
+pub(crate) fn budgets(arguments: &[&str]) -> Result<(), String> {
+    let mode = match arguments {
+        [] => "show",
+        ["--overwrite"] => "overwrite",
+        _ => return Err("usage: cargo xtask budgets [--overwrite]".to_owned()),
+    };
+    let setup = Setup::find_or_install();
+    let toolchain = setup.can("emulated boards")?;
+    // The boards of `trainer/tests/budgets.rs`.
+    [&MPS2_AN386, &MPS3_AN547]
+        .into_iter()
+        .try_for_each(|board| firmware::build(toolchain, board).map(|_| ()))?;
+    firmware::plugin()?;
+    let mut command = with_images(host_cargo(), true);
+    command.args(["test", "--package", "dunlin-trainer", "--test", "budgets", "--", "models_keep"]);
+    call(command.env("DUNLIN_BUDGETS", mode))
 }

@@ -24,6 +24,14 @@ pub enum EmulateError {
         /// What is wrong with it.
         reason: String,
     },
+    /// The plugin, or the program that runs models under it, is missing.
+    #[error("no cycle meter: {reason}; build it with `cargo xtask {task}`")]
+    NoPlugin {
+        /// What is wrong.
+        reason: String,
+        /// What builds it.
+        task: &'static str,
+    },
     /// QEMU could not be started.
     #[error(
         "{program} cannot be started: {source}; install it with `cargo xtask setup` or `apt-get install qemu-system-arm`"

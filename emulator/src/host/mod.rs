@@ -6,7 +6,7 @@ mod log;
 mod qemu;
 mod result;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 pub use error::EmulateError;
@@ -84,7 +84,7 @@ pub fn run(board: &Board, jobs: &[Job], options: &Options) -> Result<Report, Emu
             rest = &rest[1..];
             continue;
         }
-        let output = qemu::execute(board, &image, Some(&file), options.time_limit)?;
+        let output = qemu::execute(board, &image, Some(&file), None, options.time_limit)?;
         report.merge(board, &rest[..count], options.profile, output)?;
         rest = &rest[count..];
     }
@@ -92,16 +92,41 @@ pub fn run(board: &Board, jobs: &[Job], options: &Options) -> Result<Report, Emu
     Ok(report)
 }
 
+/// Runs one job under `plugin`: the report, what the plugin wrote, and the image.
+pub(crate) fn run_metered(
+    board: &Board,
+    job: &Job,
+    options: &Options,
+    plugin: &Path,
+) -> Result<(Report, String, Vec<u8>), EmulateError> {
+    let image = match &options.image {
+        Some(image) => image.clone(),
+        None => find_image(board)?,
+    };
+    let started = Instant::now();
+    let mut report = Report::new(board, flash_bytes(&image)?);
+    let jobs = std::slice::from_ref(job);
+    let (count, file) = batch(board, jobs, options.profile);
+    let mut counts = String::new();
+    if count == 0 {
+        let outcome = JobOutcome::DoesNotFit { needed: file.len(), available: board.job_bytes as usize };
+        report.push(&job.name, outcome);
+    } else {
+        let mut output = qemu::execute(board, &image, Some(&file), Some(plugin), options.time_limit)?;
+        counts = std::mem::take(&mut output.counts);
+        report.merge(board, jobs, options.profile, output)?;
+    }
+    report.seconds = started.elapsed().as_secs_f64();
+    let elf = std::fs::read(&image).map_err(|source| EmulateError::File { path: image, source })?;
+    Ok((report, counts, elf))
+}
+
 /// Starts `image` without a job, as `cargo run` in a board's folder does; returns its log.
 ///
 /// # Errors
 /// As [`run`].
-pub fn run_bare(
-    board: &Board,
-    image: &std::path::Path,
-    time_limit: Duration,
-) -> Result<Vec<LogLine>, EmulateError> {
-    Ok(qemu::execute(board, image, None, time_limit)?.log)
+pub fn run_bare(board: &Board, image: &Path, time_limit: Duration) -> Result<Vec<LogLine>, EmulateError> {
+    Ok(qemu::execute(board, image, None, None, time_limit)?.log)
 }
 
 /// The longest prefix of `jobs` that fits the board in one start, with its job file; if the first alone does not fit,

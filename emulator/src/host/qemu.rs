@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use super::EmulateError;
 use super::log::{self, LogLine};
 use crate::board::Board;
+use crate::meter::argument;
 use crate::record;
 
 /// The emulator; `DUNLIN_QEMU` names another.
@@ -17,18 +18,22 @@ const PROGRAM: &str = "qemu-system-arm";
 /// How often the driver looks whether QEMU has ended.
 const POLL: Duration = Duration::from_millis(2);
 const JOB_FILE: &str = "job.bin";
+const COUNTS_FILE: &str = "counts";
 
 /// What a start left behind.
 pub(super) struct Output {
     pub(super) log: Vec<LogLine>,
     pub(super) results: Vec<u8>,
+    /// What the plugin wrote, if there was one.
+    pub(super) counts: String,
 }
 
-/// Runs `image` with `job` in place until it exits.
+/// Runs `image` with `job` in place until it exits, under `plugin` if there is one.
 pub(super) fn execute(
     board: &Board,
     image: &Path,
     job: Option<&[u8]>,
+    plugin: Option<&Path>,
     time_limit: Duration,
 ) -> Result<Output, EmulateError> {
     let file_error = |path: &Path| {
@@ -53,6 +58,10 @@ pub(super) fn execute(
         fs::write(&path, job).map_err(file_error(&path))?;
         command
             .args(["-device", &format!("loader,file={JOB_FILE},addr={:#x},force-raw=on", board.job_address)]);
+    }
+    let counts = folder.path().join(COUNTS_FILE);
+    if let Some(plugin) = plugin {
+        command.arg("-plugin").arg(argument(plugin, &counts));
     }
     command.current_dir(folder.path()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child =
@@ -84,15 +93,24 @@ pub(super) fn execute(
             seconds: time_limit.as_secs_f64(),
             last: log.last().map_or_else(|| "(none)".to_owned(), LogLine::to_string),
         }),
+        Some(status) if !status.success() && plugin.is_some() && complaints.contains("plugin") => {
+            let reason = format!("{program} says: {}", complaints.trim_end());
+            Err(EmulateError::NoPlugin { reason, task: "cyclemeter" })
+        }
         Some(status) if !status.success() => {
             let lines: Vec<String> = log.iter().rev().take(20).rev().map(LogLine::to_string).collect();
             let output = [lines.join("\n"), complaints.trim_end().to_owned()].join("\n");
             Err(EmulateError::Crashed { board: board_name(), status, output: output.trim().to_owned() })
         }
-        Some(_) if job.is_none() => Ok(Output { log, results: Vec::new() }),
+        Some(_) if job.is_none() => Ok(Output { log, results: Vec::new(), counts: String::new() }),
         Some(_) => {
             let path = folder.path().join(record::FILE_NAME.to_str().expect("an ASCII constant"));
-            Ok(Output { log, results: fs::read(&path).map_err(file_error(&path))? })
+            let results = fs::read(&path).map_err(file_error(&path))?;
+            let counts = match plugin {
+                Some(_) => fs::read_to_string(&counts).map_err(file_error(&counts))?,
+                None => String::new(),
+            };
+            Ok(Output { log, results, counts })
         }
     }
 }

@@ -349,7 +349,7 @@ mod tests {
     fn merge(results: Vec<u8>) -> Result<Report, EmulateError> {
         let log = vec![LogLine { level: "error".to_owned(), text: "job 1: Magic { found: 0 }".to_owned() }];
         let mut report = Report::new(&BOARD, 12);
-        report.merge(&BOARD, &jobs(), true, Output { log, results }).map(|()| report)
+        report.merge(&BOARD, &jobs(), true, Output { log, results, counts: String::new() }).map(|()| report)
     }
 
     #[test]

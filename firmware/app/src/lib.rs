@@ -31,6 +31,15 @@ pub trait Platform {
     /// Runs `work` once between the two marker instructions; returns its time and the bytes of stack it used.
     fn measure(&mut self, work: impl FnOnce()) -> (Span, u32);
 
+    /// Runs `work` once between the two marker instructions.
+    fn bracket(work: impl FnOnce());
+
+    /// The marker instruction that precedes a node.
+    fn node_begins();
+
+    /// The marker instruction that follows a node.
+    fn node_ends();
+
     /// Time of `CALIBRATION_INSTRUCTIONS` instructions.
     fn calibrate(&mut self) -> Span;
 

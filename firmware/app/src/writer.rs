@@ -49,7 +49,8 @@ impl<P: Platform> Writer<'_, P> {
     /// The record is written while the run goes on: no board needs memory for it.
     pub(crate) fn profile_record(&mut self, nodes: usize, work: impl FnOnce(&mut NodeWriter<'_, P>)) {
         self.begin(Kind::Profile, (2 + 3 * nodes) * 4);
-        work(&mut NodeWriter { platform: self.platform, start: 0 });
+        let mut observer = NodeWriter { platform: &mut *self.platform, start: 0 };
+        P::bracket(|| work(&mut observer));
     }
 
     /// A job that ended early: the reason goes to the log, the stage to the record.
@@ -97,18 +98,23 @@ pub(crate) fn span_words(span: Span) -> [u32; 3] {
     [span.ticks as u32, (span.ticks >> 32) as u32, span.spins]
 }
 
-/// Times each node and writes its words at once.
+/// Times each node and writes its words at once. The markers are innermost: what a plugin counts between them is the
+/// node alone.
 pub(crate) struct NodeWriter<'a, P: Platform> {
     platform: &'a mut P,
     start: u64,
 }
 
 impl<P: Platform> Observer for NodeWriter<'_, P> {
+    #[inline(always)]
     fn before(&mut self, _node: usize) {
         self.start = self.platform.tick();
+        P::node_begins();
     }
 
+    #[inline(always)]
     fn after(&mut self, _node: usize) {
+        P::node_ends();
         let span = self.platform.since(self.start);
         record::words(self.platform.results(), &span_words(span));
     }

@@ -92,6 +92,15 @@ impl<const N: usize> Aligned<N> {
     }
 }
 
+/// One of the instructions at which `tests/cyclemeter` begins or ends a count.
+macro_rules! marker {
+    ($word:literal) => {
+        // SAFETY: the instruction copies a register to itself. Without `nomem` the compiler moves no memory access
+        // across it.
+        unsafe { core::arch::asm!(concat!(".inst.n ", $word), options(nostack, preserves_flags)) }
+    };
+}
+
 struct Qemu {
     results: results::ResultFile,
 }
@@ -114,9 +123,26 @@ impl Platform for Qemu {
     fn measure(&mut self, work: impl FnOnce()) -> (Span, u32) {
         let mark = stack::paint();
         let start = timer::next_tick();
-        bracket(work);
+        Self::bracket(work);
         let span = timer::since(start);
         (span, stack::used_since(mark))
+    }
+
+    #[inline(always)]
+    fn bracket(work: impl FnOnce()) {
+        marker!("0x46db");
+        work();
+        marker!("0x46d2");
+    }
+
+    #[inline(always)]
+    fn node_begins() {
+        marker!("0x46c9");
+    }
+
+    #[inline(always)]
+    fn node_ends() {
+        marker!("0x46e4");
     }
 
     fn calibrate(&mut self) -> Span {
@@ -126,17 +152,6 @@ impl Platform for Qemu {
     fn peak_stack(&mut self) -> u32 {
         stack::peak()
     }
-}
-
-/// Runs `work` between the two instructions that a QEMU plugin counts between.
-#[inline(always)]
-fn bracket(work: impl FnOnce()) {
-    // SAFETY: both instructions copy a register to itself. Without `nomem` the compiler keeps every memory access
-    // of `work` between them.
-    unsafe { core::arch::asm!(".inst.n 0x46db", options(nostack, preserves_flags)) };
-    work();
-    // SAFETY: as above.
-    unsafe { core::arch::asm!(".inst.n 0x46d2", options(nostack, preserves_flags)) };
 }
 
 /// Runs the job file at the board's address and leaves QEMU: with 0 if every record was written, also when a job

@@ -86,16 +86,19 @@ pub(crate) fn since(start: Tick) -> Span {
     Span { ticks: end - start, spins }
 }
 
-/// Times [`CALIBRATION_INSTRUCTIONS`] instructions, so that the host can tell whether the clock is what it believes.
+/// Times [`CALIBRATION_INSTRUCTIONS`] instructions, so that the host can tell whether the clock is what it believes. The
+/// first and the last are markers, so that it can tell the same of a plugin.
 pub(crate) fn calibrate() -> Span {
     let start = next_tick();
     // SAFETY: counts a register down.
     unsafe {
         core::arch::asm!(
+            ".inst.n 0x46db",
             "2:",
             "subs {turns}, #1",
             "bne 2b",
-            turns = inout(reg) CALIBRATION_INSTRUCTIONS / 2 => _,
+            ".inst.n 0x46d2",
+            turns = inout(reg) CALIBRATION_INSTRUCTIONS / 2 - 1 => _,
             options(nostack, nomem)
         );
     }

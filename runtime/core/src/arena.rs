@@ -160,12 +160,22 @@ impl<'s> Memory<'s> {
         if same {
             b = Region::EMPTY;
         }
-        let regions = [a, b, outputs[0], outputs[1], scratch];
-        let arena = self.arena.get_disjoint_mut(regions.each_ref().map(Region::in_arena)).ok()?;
-        let persistent = [a, b, outputs[0], outputs[1], states[0], states[1]];
-        let state = self.state.get_disjoint_mut(persistent.each_ref().map(Region::in_state)).ok()?;
-        let [a0, b0, o0, p0, s0] = arena;
-        let [a1, b1, o1, p1, s1, t1] = state;
+        let [o, p] = outputs;
+        // Most nodes have one input and one output, and no state: fewer regions are much cheaper to tell apart.
+        let [a0, b0, o0, p0, s0] = if b.len == 0 && p.len == 0 {
+            let regions = [a, o, scratch].each_ref().map(Region::in_arena);
+            let [a, o, s] = self.arena.get_disjoint_mut(regions).ok()?;
+            [a, &mut [], o, &mut [], s]
+        } else {
+            let regions = [a, b, o, p, scratch];
+            self.arena.get_disjoint_mut(regions.each_ref().map(Region::in_arena)).ok()?
+        };
+        let persistent = [a, b, o, p, states[0], states[1]];
+        let [a1, b1, o1, p1, s1, t1] = if persistent.iter().any(|r| matches!(r.place, Place::State(_))) {
+            self.state.get_disjoint_mut(persistent.each_ref().map(Region::in_state)).ok()?
+        } else {
+            [(); 6].map(|()| -> &mut [u8] { &mut [] })
+        };
         let data = self.data;
         let a = readable(a, a0, a1, data)?;
         let b = if same { a } else { readable(b, b0, b1, data)? };

@@ -6,7 +6,7 @@
 use crate::error::{NodeFault, ParseError, Part, TensorFault};
 use crate::format::{ALIGN, Decoder, Header, Ids, Metadata, Node, Place, Scratch, Tensor};
 use crate::isa::{IsaKind, Target};
-use crate::ops::{Dispatch, Operands};
+use crate::ops::{Dispatch, Op, Operands};
 use heapless::Vec;
 
 /// Largest number of inputs and of outputs of a network.
@@ -416,7 +416,7 @@ fn overlaps(t: &Tables<'_>, lives: &[Life]) -> Result<(), ParseError> {
                 continue;
             }
             let taken = takes_place(t, i, j, lives) || takes_place(t, j, i, lives);
-            if !taken {
+            if !taken && !joins(t, i, j, lives) && !joins(t, j, i, lives) {
                 return Err(error);
             }
         }
@@ -442,6 +442,25 @@ fn takes_place(t: &Tables<'_>, new: usize, old: usize, lives: &[Life]) -> bool {
         && cx.inputs.first() == Some(&(old as u16))
         && !cx.inputs[1..].contains(&(old as u16))
         && a.place == b.place
+}
+
+/// True where tensor `new` is the output of a concatenation of which `old` is an input that stands where it is to be,
+/// and is not needed after that node.
+fn joins(t: &Tables<'_>, new: usize, old: usize, lives: &[Life]) -> bool {
+    let time = lives[new].first;
+    if lives[old].last != time || time == 0 {
+        return false;
+    }
+    let node = &t.nodes[usize::from(time) - 1];
+    let cx = operands(t, node);
+    let Op::Concat(concat) = node.op else { return false };
+    let mut at = cx.inputs.iter().enumerate().filter(|&(_, &id)| usize::from(id) == old);
+    let (Some((index, _)), None) = (at.next(), at.next()) else { return false };
+    let inputs = cx.inputs.iter().map(|&id| &t.tensors[usize::from(id)]);
+    match (t.tensors[old].place, t.tensors[new].place, concat.offset(inputs, index)) {
+        (Place::Arena(input), Place::Arena(output), Some(offset)) => input == output + offset,
+        _ => false,
+    }
 }
 
 /// A node that reads and writes one persistent tensor must be able to work in place.

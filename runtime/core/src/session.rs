@@ -3,7 +3,7 @@
 use crate::arena::{Memory, Region};
 use crate::error::SessionError;
 use crate::format::{ALIGN, DType, Place, Tensor};
-use crate::isa::IsaKind;
+use crate::isa::{IsaKind, Target};
 use crate::model::{MAX_DIMS, Model};
 use crate::observe::Observer;
 use crate::ops::{Io, Operands};
@@ -113,6 +113,28 @@ impl<'a, 'm> Session<'a, 'm> {
     /// The instruction set that this session runs on.
     pub fn isa(&self) -> IsaKind {
         self.isa
+    }
+
+    /// The same session on another instruction set than the best of this core: to measure one, or to prove that all
+    /// give the same bits.
+    ///
+    /// # Errors
+    /// This core or this build does not have it, or the constants of the file are packed for another.
+    ///
+    /// ```no_run
+    /// # fn demo(session: dunlin_core::Session<'_, '_>) -> Result<(), dunlin_core::SessionError> {
+    /// let mut session = session.with_isa(dunlin_core::IsaKind::Scalar)?;
+    /// session.run();
+    /// # Ok(()) }
+    /// ```
+    pub fn with_isa(mut self, wanted: IsaKind) -> Result<Self, SessionError> {
+        let target = self.model.target();
+        let suits = target == Target::Portable || target.isa() == Some(wanted);
+        if !suits || !wanted.is_available() {
+            return Err(SessionError::Isa { wanted });
+        }
+        self.isa = wanted;
+        Ok(self)
     }
 
     /// Sets how many rows of bounded dimension `dim` the next runs have, from 0 to the bound.

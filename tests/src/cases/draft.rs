@@ -6,7 +6,7 @@ use crate::oracle::{Factor, Grid};
 use dunlin::format::{
     DType, DataSection, NodeSpec, OwnedMetadata, Place, ProgramSpec, Scratch, Tensor, encode, pack,
 };
-use dunlin::ops::Op;
+use dunlin::ops::{Concat, Op};
 use dunlin::quant::{Clamp, Clamp16, QParams, Requant};
 use dunlin::shape::Shape;
 use dunlin::{IsaKind, Target};
@@ -320,6 +320,8 @@ struct Layout {
     odd: bool,
     /// Working memory is planned for plain Rust only, as in a file that knows nothing of today's instruction sets.
     lean: bool,
+    /// What a concatenation joins stands in its output already.
+    joined: bool,
     constants: Vec<Vec<u8>>,
 }
 
@@ -365,6 +367,7 @@ impl Layout {
             bound: first.shape.w,
             odd: draw.chance(30),
             lean: draw.chance(25),
+            joined: draw.chance(60),
             constants,
         }
     }
@@ -415,6 +418,9 @@ impl Layout {
             outputs.push(id);
         }
         spec.outputs.extend(draft.kept().map(|i| inputs[i]));
+        if let (Op::Concat(concat), true) = (&draft.op, self.joined) {
+            join(&mut spec.tensors, concat, &inputs, outputs[0]);
+        }
         let bytes = |&isa| dunlin::scratch_bytes(&draft.op, &spec.tensors, &inputs, &outputs, isa);
         let needed = isas.iter().map(bytes).max().unwrap_or(0);
         let offset = spec.arena_len.next_multiple_of(16);
@@ -449,6 +455,18 @@ impl Layout {
         };
         spec.tensors.push(self.tensor(operand, place));
         spec.tensors.len() as u16 - 1
+    }
+}
+
+/// Puts the inputs of a concatenation where the output has them, if it has them in one piece.
+fn join(tensors: &mut [Tensor], concat: &Concat, inputs: &[u16], output: u16) {
+    let Place::Arena(start) = tensors[usize::from(output)].place else { return };
+    for (i, &id) in inputs.iter().enumerate() {
+        let offset = concat.offset(inputs.iter().map(|&id| &tensors[usize::from(id)]), i);
+        let place = &mut tensors[usize::from(id)].place;
+        if let (Some(offset), Place::Arena(_)) = (offset, &place) {
+            *place = Place::Arena(start + offset);
+        }
     }
 }
 

@@ -4,8 +4,10 @@ use super::dun::DunFile;
 use super::host::{self, Tensors};
 use super::io::{self, ClassResult, Source};
 use super::print_json;
+use super::profile::Profile;
 use super::text::{number, table};
 use dunlin::Model;
+use dunlin_emulator::meter::{self, ModelProfile};
 use dunlin_emulator::{Job, JobResult, Options, Report, Run, board};
 use dunlin_trainer::quantise::Output;
 use miette::{Result, bail, miette};
@@ -23,6 +25,7 @@ Examples:
   dunlin emulate segnet.dun --board mps2-an386 --image photo.png --out overlay.png
   dunlin emulate model.dun --board mps3-an547 --input in.bin --output out.bin --json
   dunlin emulate model.dun --board mps2-an386 --input in.bin --nodes
+  dunlin emulate model.dun --board mps3-an547 --input in.bin --profile --functions 10
 
 Boards: mps2-an386 (Cortex-M4F), mps2-an500 (Cortex-M7), mps2-an505 (Cortex-M33), mps3-an547 (Cortex-M55),
 microbit (Cortex-M0). The command ends with an error where board and host differ.")]
@@ -37,6 +40,13 @@ pub(super) struct Args {
     /// Print the instructions of every node too (--json always has them).
     #[arg(long)]
     nodes: bool,
+    /// Count every instruction with the project's QEMU plugin: a table of MACs, instructions and estimated cycles per
+    /// node (docs/cycles.md). With --json also per function.
+    #[arg(long)]
+    profile: bool,
+    /// With --profile: print the N most expensive functions too.
+    #[arg(long, value_name = "N", requires = "profile", default_value_t = 0)]
+    functions: usize,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -70,6 +80,8 @@ struct Json<'a> {
     nodes: Vec<NodeLine>,
     runs: Vec<RunLine>,
     classes: Vec<ClassResult>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    profile: Option<Profile<'a>>,
 }
 
 #[derive(Serialize)]
@@ -92,7 +104,8 @@ pub(super) fn main(args: &Args) -> Result<()> {
     let model = file.parse(&mut storage)?;
     let work = args.source.read(&model, false)?;
     let expected = host::run(&file, &work.cases)?;
-    let (report, result) = emulate(args, &file, &work.cases)?;
+    let (report, result, profiled) = emulate(args, &file, &work.cases)?;
+    let profile = profiled.as_ref().and_then(|profile| Profile::new(&model, profile));
     let found: Vec<&Tensors> = result.runs.iter().map(|r| &r.outputs).collect();
     let differences: Vec<Option<String>> =
         expected.iter().zip(&found).map(|(host, board)| difference(host, board)).collect();
@@ -101,9 +114,13 @@ pub(super) fn main(args: &Args) -> Result<()> {
         expected.iter().zip(&found).map(|(host, board)| on_board(host, board)).collect();
     let classes = args.source.write(&model, &work, &outputs)?;
     if args.json {
-        print_json(&json(&model, &report, &result, &differences, equal, classes))?;
+        let json = json(&model, &report, &result, &differences, equal, classes);
+        print_json(&Json { profile, ..json })?;
     } else {
         io::print(&args.source, &model, &classes);
+        if let Some(profile) = profile {
+            profile.print(args.functions);
+        }
         print(args, &model, &report, &result);
     }
     if let Some((run, text)) = differences.iter().enumerate().find_map(|(i, d)| Some((i, d.as_ref()?))) {
@@ -122,7 +139,11 @@ pub(super) fn main(args: &Args) -> Result<()> {
     Ok(())
 }
 
-fn emulate(args: &Args, file: &DunFile, cases: &[Tensors]) -> Result<(Report, JobResult)> {
+fn emulate(
+    args: &Args,
+    file: &DunFile,
+    cases: &[Tensors],
+) -> Result<(Report, JobResult, Option<ModelProfile>)> {
     let board = board::find(&args.board).ok_or_else(|| miette!("no board is called {}", args.board))?;
     let job = Job {
         name: args.model.display().to_string(),
@@ -130,12 +151,17 @@ fn emulate(args: &Args, file: &DunFile, cases: &[Tensors]) -> Result<(Report, Jo
         runs: cases.iter().map(|inputs| Run { inputs: inputs.clone(), ..Run::default() }).collect(),
     };
     let options = Options {
-        profile: args.nodes || args.json,
+        profile: args.nodes || args.json || args.profile,
         time_limit: Duration::from_secs(args.time_limit),
         image: args.firmware.clone(),
     };
-    let report = dunlin_emulator::run(board, &[job], &options)
-        .map_err(|e| miette!(help = "`cargo xtask setup` installs what emulation needs", "{e}"))?;
+    let failed = |e| miette!(help = "`cargo xtask setup` installs what emulation needs", "{e}");
+    let (report, profile) = if args.profile {
+        let profile = meter::profile(board, &job, &options).map_err(failed)?;
+        (profile.report.clone(), Some(profile))
+    } else {
+        (dunlin_emulator::run(board, &[job], &options).map_err(failed)?, None)
+    };
     let outcome = report.jobs.first().ok_or_else(|| miette!("{}: no result for the model", report.board))?;
     let result = outcome.outcome.result().cloned().map_err(|reason| {
         let limit = board.arena_limit(0);
@@ -149,7 +175,7 @@ fn emulate(args: &Args, file: &DunFile, cases: &[Tensors]) -> Result<(Report, Jo
             args.model.display()
         )
     })?;
-    Ok((report, result))
+    Ok((report, result, profile))
 }
 
 /// What the board gave, described as the host's outputs are.
@@ -225,6 +251,7 @@ fn json<'a>(
             })
             .collect(),
         classes,
+        profile: None,
     }
 }
 

@@ -27,6 +27,7 @@ use std::path::{Path, PathBuf};
 #[command(after_help = "\
 Examples:
   dunlin export digits.dun --for cortex-m4 -o digits.m4.dun
+  dunlin export segnet.dun --for portable --max-ram 180000 -o small.dun
   dunlin export runs/digits --onnx digits.onnx
   dunlin export runs/digits --onnx digits_int8.onnx --qdq --data ../shared/data
   dunlin export model.tflite --onnx model.onnx --qdq")]
@@ -36,6 +37,9 @@ pub(super) struct Args {
     /// Write the .dun file for this core: cortex-m4 (M4, M7, M33), cortex-m55 (M55, M85) or portable.
     #[arg(long = "for", value_name = "CORE", value_parser = target, requires = "output", conflicts_with = "onnx")]
     target: Option<Target>,
+    /// Largest arena, bytes. Where the network needs more, its first layers run in bands of rows, which costs time.
+    #[arg(long, value_name = "BYTES", requires = "target")]
+    max_ram: Option<u32>,
     /// The .dun file that --for writes.
     #[arg(short, long, value_name = "DUN", requires = "target")]
     output: Option<PathBuf>,
@@ -93,7 +97,12 @@ fn pack(args: &Args, target: Target, output: &Path) -> Result<()> {
         );
     }
     let before = model.arena_bytes() as u32;
-    let plan = Plan::new(QGraph::from_model(&model), &PlanOptions { target, ..PlanOptions::default() });
+    let (graph, options) = (QGraph::from_model(&model), PlanOptions { target, ..PlanOptions::default() });
+    let plan = match args.max_ram {
+        Some(max) => Plan::within(&graph, &options, max)
+            .map_err(|e| miette!(help = "allow more with --max-ram", "{}: {e}", args.model.display()))?,
+        None => Plan::new(graph, &options),
+    };
     let bytes = plan.encode().map_err(|e| miette!("{}: {e}", args.model.display()))?;
     write(output, bytes.as_slice())?;
     let report = PackReport {

@@ -48,6 +48,10 @@ pub(super) struct Args {
     /// Write the float graph as the folder of a run.
     #[arg(long, value_name = "DIR")]
     keep_graph: Option<PathBuf>,
+    /// Keep channels that do not depend on the input or that nothing reads. Without it they are removed, which changes
+    /// no output byte.
+    #[arg(long)]
+    keep_dead_channels: bool,
     /// Print no progress.
     #[arg(long)]
     quiet: bool,

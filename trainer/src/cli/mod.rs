@@ -13,6 +13,7 @@ mod import;
 mod inspect;
 mod io;
 mod network;
+mod profile;
 mod quantize;
 mod run;
 mod stop;

@@ -193,7 +193,9 @@ pub(super) fn quantise(
     let mut words = format!("int8 by {} over {} training examples", how.name(), how.samples);
     let recipe = std::fs::read_to_string(run.join("recipe.toml")).unwrap_or_default();
     if let Some(epochs) = how.qat.filter(|e| *e > 0) {
-        aware(&mut q, split, &recipe_of(run)?, &run.join("qat"), epochs as usize, telling.quiet)?;
+        let (out, epochs) = (run.join("qat"), epochs as usize);
+        let how = Aware { out: &out, epochs, quiet: telling.quiet, export: &options };
+        aware(&mut q, split, &recipe_of(run)?, &how)?;
         words = format!("{words}, then {epochs} epochs of quantisation-aware training");
     }
     let weights = Weights::from_graph(&q.graph, &Device::flex());
@@ -225,17 +227,22 @@ fn recipe_of(run: &Path) -> Result<Recipe> {
     toml::from_str(&text).map_err(|e| miette!("{}: {e}", path.display()))
 }
 
-/// Quantisation-aware training in the folder `out` from the calibrated graph; replaces graph, ranges, plan and file.
-pub(super) fn aware(
-    q: &mut Quantised,
-    split: &Split,
-    recipe: &Recipe,
-    out: &Path,
-    epochs: usize,
-    quiet: bool,
-) -> Result<()> {
+/// How quantisation-aware training goes.
+pub(super) struct Aware<'a> {
+    /// Folder of the training.
+    pub(super) out: &'a Path,
+    /// How long.
+    pub(super) epochs: usize,
+    /// Print no progress.
+    pub(super) quiet: bool,
+    /// Choices of the export.
+    pub(super) export: &'a export::Options,
+}
+
+/// Quantisation-aware training from the calibrated graph; replaces graph, ranges, plan and file.
+pub(super) fn aware(q: &mut Quantised, split: &Split, recipe: &Recipe, how: &Aware<'_>) -> Result<()> {
     let mut recipe = recipe.clone();
-    recipe.epochs = epochs;
+    recipe.epochs = how.epochs;
     // The weights are good already: a tenth of the rate moves them to the grid without leaving the minimum.
     let (Optimiser::AdamW { rate, .. } | Optimiser::Sgd { rate, .. }) = &mut recipe.optimiser;
     *rate *= 0.1;
@@ -247,11 +254,11 @@ pub(super) fn aware(
     );
     let tap = || Box::new(fake.tap()) as Box<dyn dunlin_trainer::exec::Tap>;
     let options = supervised::Options {
-        out,
+        out: how.out,
         resume: false,
         keep_weights: true,
         stop: stop::flag(),
-        quiet,
+        quiet: how.quiet,
         tap: Some(&tap),
     };
     let outcome = supervised::run(&mut q.graph, &recipe, split, &options).map_err(|e| miette!("{e}"))?;
@@ -259,8 +266,7 @@ pub(super) fn aware(
         bail!(help = "run the command again", "quantisation-aware training was stopped");
     }
     q.ranges = fake.ranges();
-    let (plan, file) =
-        export::dun(&q.graph, &q.ranges, &export::Options::default()).map_err(|e| miette!("{e}"))?;
+    let (plan, file) = export::dun(&q.graph, &q.ranges, how.export).map_err(|e| miette!("{e}"))?;
     q.plan = plan;
     q.file = file;
     Ok(())

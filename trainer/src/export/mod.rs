@@ -8,7 +8,9 @@ use crate::exec::{Device, Tensor, Weights};
 use crate::graph::{Graph, GraphError};
 use crate::passes::{self, Applied};
 use crate::plan::{Plan, PlanOptions};
-use crate::quantise::{LowerOptions, Method, QuantiseError, Ranges, calibrate, lower};
+use crate::quantise::{
+    LowerOptions, Method, QuantiseError, Ranges, RewriteOptions, calibrate, lower, rewrite,
+};
 use dunlin::AlignedVec;
 use dunlin::format::EncodeError;
 
@@ -17,6 +19,8 @@ use dunlin::format::EncodeError;
 pub struct Options {
     /// Choices of lowering.
     pub lower: LowerOptions,
+    /// Choices of the rewrites of the integer program.
+    pub rewrite: RewriteOptions,
     /// Choices of planning.
     pub plan: PlanOptions,
 }
@@ -38,12 +42,14 @@ pub enum ExportError {
     NoSamples(String),
 }
 
-/// Lowers, plans and encodes a graph that the passes have run on.
+/// Lowers, rewrites, plans and encodes a graph that the passes have run on.
 ///
 /// # Errors
 /// A graph that cannot be quantised, or a program that the runtime refuses.
 pub fn dun(graph: &Graph, ranges: &Ranges, options: &Options) -> Result<(Plan, AlignedVec), ExportError> {
-    let plan = Plan::new(lower(graph, ranges, options.lower)?, &options.plan);
+    let mut program = lower(graph, ranges, options.lower)?;
+    rewrite(&mut program, options.rewrite);
+    let plan = Plan::new(program, &options.plan);
     let file = plan.encode().map_err(ExportError::Encode)?;
     Ok((plan, file))
 }
@@ -85,7 +91,9 @@ pub fn post_training(
     options: &Options,
 ) -> Result<Quantised, ExportError> {
     let mut graph = trained.clone();
-    let passes = passes::optimise(&mut graph)?;
+    let optimise =
+        if options.rewrite.keep_dead_channels { passes::optimise_keeping } else { passes::optimise };
+    let passes = optimise(&mut graph)?;
     let batches = calibration_batches(&graph, examples, count)?;
     let weights = Weights::from_graph(&graph, &Device::flex());
     let ranges = calibrate(&graph, &weights, &batches, method)?;

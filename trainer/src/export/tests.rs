@@ -5,7 +5,7 @@ use crate::exec::{self, Device, Mode, Tap, Tensor, Weights};
 use crate::graph::{Graph, InputScaling, ValueId};
 use crate::ops::*;
 use crate::passes::testing::{filled, inputs};
-use crate::plan::{self, Plan, PlanOptions};
+use crate::plan::{self, Plan, PlanOptions, TooLarge};
 use crate::quantise::*;
 use crate::zoo;
 use dunlin::Target;
@@ -159,6 +159,57 @@ fn residual() -> Graph {
     let second = push(g, "second", Add { fused: Activation::None }, &[d, shortcut]);
     g.add_output(second);
     filled(g.clone(), 5)
+}
+
+/// Strided, padded and pooled layers of one chain.
+fn chain() -> Graph {
+    let mut g = Graph::new("chain");
+    let x = g.add_input("x", Shape::image(23, 18, 3)).unwrap();
+    let g = &mut g;
+    let a = push(g, "a", conv(8, 3, 1, Activation::Relu), &[x]);
+    let window = Window::square(5, 2).padded(Pad { top: 2, bottom: 1, left: 2, right: 2 });
+    let dw = DepthwiseConv2d { multiplier: 2, window, bias: true, fused: Activation::Relu6 };
+    let d = push(g, "d", dw, &[a]);
+    let p = push(g, "p", conv(12, 1, 0, Activation::None), &[d]);
+    let h = push(g, "h", Unary { function: UnaryFn::HardSwish }, &[p]);
+    let window = Window::square(3, 1).padded(Pad::all(1));
+    let mean = push(g, "mean", AvgPool { window, fused: Activation::None }, &[h]);
+    let m = push(g, "m", MaxPool { window: Window::square(2, 2), fused: Activation::None }, &[mean]);
+    let y = push(g, "y", conv(4, 3, 1, Activation::None), &[m]);
+    g.add_output(y);
+    filled(g.clone(), 8)
+}
+
+#[test]
+fn a_network_in_bands_needs_less_memory_and_gives_the_same_bytes() {
+    for graph in [residual(), chain()] {
+        let ranges = ranges(&graph, Method::MinMax);
+        let program = lower(&graph, &ranges, LowerOptions::default()).unwrap();
+        for target in Target::ALL {
+            let options = PlanOptions { target, ..PlanOptions::default() };
+            let whole = Plan::new(program.clone(), &options);
+            let reference = run(&graph, whole.encode().unwrap().as_slice());
+            let (mut max, mut plans) = (whole.arena_bytes() - 1, 0);
+            let smallest = loop {
+                match Plan::within(&program, &options, max) {
+                    Ok(plan) => {
+                        assert!(plan.arena_bytes() <= max);
+                        let outputs = run(&graph, plan.encode().unwrap().as_slice());
+                        assert_eq!(outputs, reference, "{} bytes for {}", max, target.name());
+                        max = plan.arena_bytes() - 1;
+                        plans += 1;
+                    }
+                    Err(TooLarge { smallest, max: allowed }) => {
+                        assert_eq!(allowed, max);
+                        break smallest;
+                    }
+                }
+            };
+            assert!(plans >= 2, "{}: {plans}", target.name());
+            assert!(smallest < whole.arena_bytes());
+            assert!(Plan::within(&program, &options, smallest).is_ok());
+        }
+    }
 }
 
 #[test]

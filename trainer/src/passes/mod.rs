@@ -4,6 +4,7 @@
 //! that the device will run. None of them changes an output by more than float rounding. The rewrites of transfer
 //! learning ([`cut`], [`rehead`], [`resize_input`]) do, and run only when a person asks for them.
 
+pub(crate) mod channel_sets;
 mod cut;
 mod dead_channels;
 mod drop_identities;
@@ -34,12 +35,15 @@ pub struct Applied {
 
 type Pass = fn(&mut Graph) -> usize;
 
+/// Name of the pass that removes channels.
+const DEAD_CHANNELS: &str = "fold dead channels";
+
 /// Every pass, in the order in which each sees the most of what it can use.
 const PASSES: [(&str, Pass); 5] = [
     ("drop identities", drop_identities),
     ("fold batch norm", fold_batch_norm),
     ("fuse activations", fuse_activations),
-    ("fold dead channels", fold_dead_channels),
+    (DEAD_CHANNELS, fold_dead_channels),
     ("drop what became identity", drop_identities),
 ];
 
@@ -48,9 +52,22 @@ const PASSES: [(&str, Pass); 5] = [
 /// # Errors
 /// A graph that is not valid, before or after a pass.
 pub fn optimise(graph: &mut Graph) -> Result<Vec<Applied>, GraphError> {
+    run(graph, &PASSES)
+}
+
+/// Runs all passes but the one that removes dead channels.
+///
+/// # Errors
+/// As [`optimise`].
+pub fn optimise_keeping(graph: &mut Graph) -> Result<Vec<Applied>, GraphError> {
+    let kept: Vec<_> = PASSES.into_iter().filter(|(name, _)| *name != DEAD_CHANNELS).collect();
+    run(graph, &kept)
+}
+
+fn run(graph: &mut Graph, passes: &[(&'static str, Pass)]) -> Result<Vec<Applied>, GraphError> {
     graph.validate()?;
     let mut done = Vec::new();
-    for (pass, run) in PASSES {
+    for &(pass, run) in passes {
         let rewrites = run(graph);
         graph.validate()?;
         done.push(Applied { pass, rewrites });

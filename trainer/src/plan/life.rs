@@ -9,8 +9,9 @@ use dunlin::ops::{Add, Add16, Op};
 /// is node `i`, and outputs live until one time after the last node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Buffer {
-    /// Tensors that stand here one after the other, each taking the place of the one before.
-    pub(super) tensors: Vec<u16>,
+    /// Tensors that stand here and their offsets: one after the other, each taking the place of the one before, or pieces
+    /// of one that joins them.
+    pub(super) tensors: Vec<(u16, u32)>,
     /// The node whose working memory this is.
     pub(super) scratch: Option<usize>,
     pub(super) bytes: u32,
@@ -33,6 +34,8 @@ pub(super) struct Needs {
     pub(super) in_place: u32,
     /// Whether it may work in place, if operator and lifetimes allow it.
     pub(super) may_replace: bool,
+    /// Whether what it joins may stand in its output from the beginning.
+    pub(super) may_join: bool,
 }
 
 /// Whether working in place costs the operator time.
@@ -102,7 +105,7 @@ pub(super) fn buffers(graph: &QGraph, needs: &[Needs], reuse: bool) -> Vec<Buffe
             home[usize::from(t)] = Some(buffers.len());
             let (first, last) = if reuse { (first, last) } else { (0, end) };
             let bytes = graph.tensors[usize::from(t)].bytes();
-            buffers.push(Buffer { tensors: vec![t], scratch: None, bytes, first, last });
+            buffers.push(Buffer { tensors: vec![(t, 0)], scratch: None, bytes, first, last });
         }
     };
     graph.inputs.iter().for_each(|&t| add(t, &mut home, &mut buffers));
@@ -112,7 +115,7 @@ pub(super) fn buffers(graph: &QGraph, needs: &[Needs], reuse: bool) -> Vec<Buffe
             let (old, new) = (usize::from(node.inputs[0]), usize::from(node.outputs[0]));
             if let (Some(at), Some((_, last))) = (home[old], lives[new]) {
                 home[new] = Some(at);
-                buffers[at].tensors.push(new as u16);
+                buffers[at].tensors.push((new as u16, 0));
                 buffers[at].last = last;
             }
         }
@@ -124,7 +127,43 @@ pub(super) fn buffers(graph: &QGraph, needs: &[Needs], reuse: bool) -> Vec<Buffe
             buffers.push(Buffer { tensors: Vec::new(), scratch: Some(i), bytes: scratch, first, last });
         }
     }
+    if reuse {
+        for i in (0..graph.nodes.len()).filter(|&i| needs[i].may_join) {
+            join(graph, i, &mut home, &mut buffers);
+        }
+        buffers.retain(|b| b.bytes > 0);
+    }
     buffers
+}
+
+/// Lets the inputs of concatenation `i` stand in its output from the beginning, where they lie there in one piece and
+/// nothing needs them afterwards. Buffers that went into another are left without bytes.
+fn join(graph: &QGraph, i: usize, home: &mut [Option<usize>], buffers: &mut [Buffer]) {
+    let node = &graph.nodes[i];
+    let Op::Concat(concat) = node.op else { return };
+    let Some(target) = home[usize::from(node.outputs[0])] else { return };
+    let tensors: Vec<_> =
+        node.inputs.iter().map(|&t| graph.tensors[usize::from(t)].at(Place::Arena(0))).collect();
+    for (index, (&t, tensor)) in node.inputs.iter().zip(&tensors).enumerate() {
+        let once = node.inputs.iter().filter(|&&other| other == t).count() == 1;
+        let (Some(source), Some(offset)) = (home[usize::from(t)], concat.offset(tensors.iter(), index))
+        else {
+            continue;
+        };
+        let ends = buffers[source].last == i + 1 && buffers[source].bytes == tensor.bytes();
+        if !once || !ends || source == target {
+            continue;
+        }
+        let gone = std::mem::replace(
+            &mut buffers[source],
+            Buffer { tensors: Vec::new(), scratch: None, bytes: 0, first: 0, last: 0 },
+        );
+        for &(moved, at) in &gone.tensors {
+            home[usize::from(moved)] = Some(target);
+            buffers[target].tensors.push((moved, offset + at));
+        }
+        buffers[target].first = buffers[target].first.min(gone.first);
+    }
 }
 
 /// The most bytes alive at one time.
@@ -136,11 +175,19 @@ pub(super) fn largest_live_set(buffers: &[Buffer]) -> u32 {
     (0..=end).map(live).max().unwrap_or(0)
 }
 
-/// Forbids working in place to those nodes that it costs time, where it saves no memory.
-pub(super) fn spare_copies(graph: &QGraph, needs: &mut [Needs]) {
+/// Forbids working in place to those nodes that it costs time, where it saves no memory, and joining early where that
+/// costs memory.
+pub(super) fn choose(graph: &QGraph, needs: &mut [Needs]) {
     let live = |needs: &[Needs]| largest_live_set(&buffers(graph, needs, true));
-    let best = live(needs);
+    let mut best = live(needs);
     for i in 0..needs.len() {
+        // What joins early is alive early: worth it only where it does not cost memory elsewhere.
+        if matches!(graph.nodes[i].op, Op::Concat(_)) {
+            needs[i].may_join = false;
+            let apart = live(needs);
+            needs[i].may_join = apart >= best;
+            best = best.min(apart);
+        }
         if copies_in_place(&graph.nodes[i].op) {
             needs[i].may_replace = false;
             needs[i].may_replace = live(needs) > best;

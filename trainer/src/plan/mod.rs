@@ -4,6 +4,7 @@
 //! inputs, the offset of every tensor and of every node's working memory. Bar: the arena is at most
 //! [`BAR`] times the largest live set, the sum of all bytes that some node needs at once.
 
+mod bands;
 mod compare;
 mod fuse;
 mod life;
@@ -59,7 +60,49 @@ pub struct Plan {
     target: Target,
 }
 
+/// A network cannot be made to fit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the arena needs {smallest} bytes at the least, {max} are allowed")]
+pub struct TooLarge {
+    /// Bytes that were allowed.
+    pub max: u32,
+    /// The smallest arena that was found.
+    pub smallest: u32,
+}
+
+/// Numbers of bands that are tried.
+const BANDS: [u32; 9] = [2, 3, 4, 5, 6, 8, 12, 16, 24];
+
 impl Plan {
+    /// Plans the memory of `graph` within `max` bytes of arena. Where the network as it is needs more, its first layers run
+    /// in bands of rows, with the least additional work that fits; the outputs are the same bytes.
+    ///
+    /// # Errors
+    /// No way of splitting the network fits.
+    pub fn within(graph: &QGraph, options: &PlanOptions, max: u32) -> Result<Self, TooLarge> {
+        let whole = Self::new(graph.clone(), options);
+        if whole.arena <= max {
+            return Ok(whole);
+        }
+        let mut smallest = whole.arena;
+        let splits = bands::cuts(graph).into_iter().flat_map(|cut| BANDS.map(|count| (cut, count)));
+        let mut candidates: Vec<(u64, QGraph)> = splits
+            .filter_map(|(cut, count)| bands::split(graph, cut, count))
+            .map(|split| (bands::work(&split), split))
+            .collect();
+        candidates.sort_by_key(|&(work, _)| work);
+        // The bands are written in the order in which they need least memory.
+        let ordered = PlanOptions { reorder: false, ..options.clone() };
+        for (_, split) in candidates {
+            let plan = Self::new(split, &ordered);
+            if plan.arena <= max {
+                return Ok(plan);
+            }
+            smallest = smallest.min(plan.arena);
+        }
+        Err(TooLarge { max, smallest })
+    }
+
     /// Plans the memory of `graph`; deterministic.
     pub fn new(mut graph: QGraph, options: &PlanOptions) -> Self {
         if options.fuse {
@@ -73,12 +116,12 @@ impl Plan {
         let mut needs: Vec<Needs> = order.iter().map(|&n| needs[n]).collect();
         if options.reuse {
             life::swap_operands(&mut graph);
-            life::spare_copies(&graph, &mut needs);
+            life::choose(&graph, &mut needs);
         }
         let mut buffers = life::buffers(&graph, &needs, options.reuse);
         let live = life::largest_live_set(&buffers);
         // Long chains first in the list makes ties in the orders deterministic and the picture readable.
-        buffers.sort_by_key(|b| (b.first, b.scratch.is_some(), b.tensors.first().copied()));
+        buffers.sort_by_key(|b| (b.first, b.scratch.is_some(), b.tensors.first().map(|t| t.0)));
         let items: Vec<Item> = buffers.iter().map(Buffer::item).collect();
         let (offsets, _) = pack(&items);
         let mut places = vec![Place::Arena(0); graph.tensors.len()];
@@ -87,8 +130,8 @@ impl Plan {
         for (buffer, &offset) in buffers.iter().zip(&offsets) {
             // The last buffer ends where its bytes end, not at the next boundary.
             arena = arena.max(offset + buffer.bytes);
-            for &t in &buffer.tensors {
-                places[usize::from(t)] = Place::Arena(offset);
+            for &(t, at) in &buffer.tensors {
+                places[usize::from(t)] = Place::Arena(offset + at);
             }
             if let Some(node) = buffer.scratch {
                 regions[node] = Scratch { offset, len: buffer.bytes };
@@ -181,7 +224,11 @@ fn working_memory(graph: &QGraph, isas: &[IsaKind]) -> Vec<Needs> {
         let of = |&isa| dunlin::scratch_bytes(&node.op, tensors, &node.inputs, &node.outputs, isa);
         u32::try_from(isas.iter().map(of).max().unwrap_or(0)).unwrap_or(u32::MAX)
     };
-    let needs =
-        |node| Needs { apart: bytes(node, &apart), in_place: bytes(node, &together), may_replace: true };
+    let needs = |node| Needs {
+        apart: bytes(node, &apart),
+        in_place: bytes(node, &together),
+        may_replace: true,
+        may_join: true,
+    };
     graph.nodes.iter().map(needs).collect()
 }

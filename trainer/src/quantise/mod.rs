@@ -11,6 +11,7 @@ pub mod params;
 mod points;
 mod qgraph;
 mod ranges;
+mod rewrite;
 mod runner;
 
 pub use fake::{FakeQuant, FakeTap};
@@ -19,6 +20,7 @@ pub use observe::Method;
 pub use points::{Group, QuantPoints};
 pub use qgraph::{QGraph, QNode, QTensor};
 pub use ranges::{Range, Ranges, calibrate};
+pub use rewrite::{Folded, RewriteOptions, Rewritten, rewrite};
 pub use runner::{Int8Runner, Output, RunnerError};
 
 use crate::exec::ExecError;

@@ -1,5 +1,6 @@
 //! [`QGraph`]: an integer program before memory is planned.
 
+use super::Rewritten;
 use crate::graph::ValueId;
 use dunlin::format::{Blob, DType, DataSection, OwnedMetadata, Place, ProgramSpec, Tensor};
 use dunlin::ops::Op;
@@ -69,6 +70,8 @@ pub struct QGraph {
     pub data: DataSection,
     /// What a person wants to know.
     pub metadata: OwnedMetadata,
+    /// What [`rewrite`](super::rewrite()) did to it.
+    pub rewritten: Rewritten,
 }
 
 impl QGraph {
@@ -99,6 +102,7 @@ impl QGraph {
             dims: spec.dims,
             data: spec.data,
             metadata: spec.metadata,
+            rewritten: Rewritten::default(),
         }
     }
 

@@ -1,8 +1,9 @@
-//! What an operator of the runtime costs: weights and multiply-accumulates.
+//! What an operator of the runtime is made of: weights, window. Its multiply-accumulates are counted by
+//! `dunlin_emulator::meter::macs`.
 
 use dunlin::format::Tensor;
 use dunlin::ops::{LabelScores, Op};
-use dunlin::shape::{Shape, Window};
+use dunlin::shape::Window;
 
 /// Number of int8 weights of an operator; 0 for those that have none.
 pub(super) fn weights(op: &Op, input: &Tensor, output: &Tensor) -> u64 {
@@ -21,14 +22,6 @@ pub(super) fn weights(op: &Op, input: &Tensor, output: &Tensor) -> u64 {
         Op::Svdf(o) => i * u64::from(output.shape.c) * u64::from(o.rank),
         _ => 0,
     }
-}
-
-/// Multiply-accumulates: each weight once per pixel, of the input for transpose convolutions, of the output for
-/// all others. Padding counts as if it were computed.
-pub(super) fn macs(op: &Op, input: &Tensor, output: &Tensor) -> u64 {
-    let pixels = |shape: Shape| shape.pixels() as u64;
-    let transposed = matches!(op, Op::TransposeConv2d(_));
-    weights(op, input, output) * if transposed { pixels(input.shape) } else { pixels(output.shape) }
 }
 
 /// Which input of an operator meets its weights.
@@ -65,8 +58,9 @@ pub(super) fn fused_argmax(op: &Op) -> bool {
 mod tests {
     use super::*;
     use dunlin::format::{Blob, DType, Place};
-    use dunlin::ops::{Conv2d, Filter, TransposeConv2d};
+    use dunlin::ops::{Conv2d, Filter};
     use dunlin::quant::{Clamp, QParams};
+    use dunlin::shape::Shape;
 
     fn tensor(h: u32, w: u32, c: u32) -> Tensor {
         let shape = Shape::image(h, w, c);
@@ -87,20 +81,6 @@ mod tests {
         let labels = Some(LabelScores { channels: 11, zero_point: 0 });
         let op = Op::Conv2d(Conv2d { window: Window::square(3, 1), filter: FILTER, labels });
         assert_eq!(weights(&op, &tensor(6, 8, 5), &tensor(4, 6, 1)), 9 * 5 * 11);
-        assert_eq!(macs(&op, &tensor(6, 8, 5), &tensor(4, 6, 1)), 9 * 5 * 11 * 24);
         assert!(fused_argmax(&op));
-    }
-
-    #[test]
-    fn a_transpose_convolution_multiplies_once_per_input_pixel() {
-        let window = Window::square(4, 2);
-        let op = Op::TransposeConv2d(TransposeConv2d {
-            window,
-            output_h: 8,
-            output_w: 8,
-            filter: FILTER,
-            labels: None,
-        });
-        assert_eq!(macs(&op, &tensor(3, 3, 2), &tensor(8, 8, 7)), 16 * 2 * 7 * 9);
     }
 }

@@ -209,7 +209,7 @@ fn node_facts(model: &Model<'_>, index: usize, node: &Node) -> NodeFacts {
             pad: [w.pad.top, w.pad.bottom, w.pad.left, w.pad.right],
         }),
         fused_argmax: cost::fused_argmax(&node.op),
-        macs: both.map_or(0, |(i, o)| cost::macs(&node.op, &i, &o)),
+        macs: dunlin_emulator::meter::macs(model, node),
         weight_bytes: both.map_or(0, |(i, o)| cost::weights(&node.op, &i, &o)),
         scratch_bytes: node.scratch.len,
         scratch_offset: node.scratch.offset,

@@ -29,6 +29,15 @@ pub(crate) fn lint() -> Result<(), String> {
     steps.run("rustfmt, firmware", || {
         call(host_cargo().args(["fmt", "--all", "--check"]).current_dir(paths::root().join("firmware")))
     });
+    let plugin = || paths::root().join("tests/cyclemeter");
+    steps.run("rustfmt, cycle meter", || call(host_cargo().args(["fmt", "--check"]).current_dir(plugin())));
+    steps.run("clippy, cycle meter", || {
+        let mut command = host_cargo();
+        command
+            .args(["clippy", "--release", "--locked", "--target-dir"])
+            .arg(paths::cross("host").join("cyclemeter"));
+        call(command.args(["--", "-D", "warnings"]).current_dir(plugin()))
+    });
     steps.run("clippy", || {
         call(host_cargo().args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))
     });

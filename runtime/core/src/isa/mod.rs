@@ -10,6 +10,8 @@
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
+#[cfg(test)]
+mod conformance;
 #[cfg(any(feature = "isa-dsp", feature = "encode"))]
 mod dsp;
 mod generic;
@@ -19,6 +21,8 @@ mod mve;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 pub(crate) mod scalar;
+#[cfg(any(target_arch = "aarch64", target_arch = "x86_64"))]
+mod tile;
 mod wide;
 pub(crate) mod window;
 
@@ -50,6 +54,8 @@ pub enum IsaKind {
     NeonI8mm,
     /// AVX2 of x86-64.
     Avx2,
+    /// AVX-512 VNNI of x86-64.
+    Vnni,
 }
 
 /// Core that the constants of a file are packed for.
@@ -199,6 +205,11 @@ macro_rules! every_isa {
                 type $isa = $crate::isa::Avx2;
                 $value
             }
+            #[cfg(target_arch = "x86_64")]
+            $crate::isa::IsaKind::Vnni => {
+                type $isa = $crate::isa::Vnni;
+                $value
+            }
             _ => {
                 type $isa = $crate::isa::Scalar;
                 $value
@@ -229,7 +240,7 @@ pub(crate) use every_isa;
 pub(crate) use on_isa;
 
 #[cfg(target_arch = "x86_64")]
-pub(crate) use avx2::Avx2;
+pub(crate) use avx2::{Avx2, Vnni};
 #[cfg(any(feature = "isa-dsp", feature = "encode"))]
 pub(crate) use dsp::Dsp;
 #[cfg(any(feature = "isa-mve", feature = "encode"))]
@@ -266,6 +277,36 @@ impl IsaKind {
             Self::Scalar
         }
     }
+
+    /// Whether this build and this core have the instruction set.
+    pub fn is_available(self) -> bool {
+        match self {
+            Self::Scalar => {
+                cfg!(any(feature = "std", feature = "encode"))
+                    || !cfg!(any(feature = "isa-dsp", feature = "isa-mve"))
+            }
+            Self::Dsp => cfg!(any(feature = "isa-dsp", feature = "encode")),
+            Self::Mve => cfg!(any(feature = "isa-mve", feature = "encode")),
+            #[cfg(target_arch = "aarch64")]
+            Self::Neon | Self::NeonDot | Self::NeonI8mm => neon::has(self),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 | Self::Vnni => avx2::has(self),
+            #[allow(unreachable_patterns, reason = "no architecture has all")]
+            _ => false,
+        }
+    }
+
+    /// Every instruction set, from the plainest on.
+    pub const ALL: [Self; 8] = [
+        Self::Scalar,
+        Self::Dsp,
+        Self::Mve,
+        Self::Neon,
+        Self::NeonDot,
+        Self::NeonI8mm,
+        Self::Avx2,
+        Self::Vnni,
+    ];
 
     /// Name as printed in reports.
     pub const fn name(self) -> &'static str {
@@ -422,6 +463,13 @@ pub(crate) trait Isa {
     /// `sum_k (x[k] - input_zero) * (w[k] - weight_zero)`; `x` and `w` have the same length.
     fn dot(x: &[i8], w: &[i8], input_zero: i32, weight_zero: i32) -> i32;
 
+    /// `sums[i] = sum_k (x[k] - input_zero) * w[i, k]`; `w` is `[sums, x]`, `x` is not empty.
+    fn dots(x: &[i8], w: &[i8], input_zero: i32, sums: &mut [i32]) {
+        for (sum, w) in sums.iter_mut().zip(w.chunks_exact(x.len())) {
+            *sum = Self::dot(x, w, input_zero, 0);
+        }
+    }
+
     /// Depthwise convolution of one image: the output rows from `first` on, as many as `out`, `[h, w, n]`, holds.
     ///
     /// Portable weights are `[kernel_h, kernel_w, n]`; packed ones those of `Layer::Depthwise`. Output channel `i`
@@ -440,8 +488,8 @@ pub(crate) trait Isa {
     /// `out[i] = max(out[i], row[i])`.
     fn max(row: &[i8], out: &mut [i8]);
 
-    /// `sum[i] += row[i]`.
-    fn accumulate(row: &[i8], sum: &mut [i32]);
+    /// `sum[i] += rows[k, i]` for all rows: `rows` is `[k, n]`, `sum` `[n]`.
+    fn accumulate(rows: &[i8], sum: &mut [i32]);
 
     /// Requantised sum. `b` is as long as `out`, or has one value for all.
     fn add(p: &SumParams, a: Source<'_>, b: &[i8], out: &mut [i8]);

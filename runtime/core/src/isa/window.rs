@@ -22,8 +22,29 @@ impl Geometry {
     }
 
     /// How the values that one output reads lie in memory.
+    #[inline]
     pub(crate) fn taps(&self) -> Taps {
         Taps::of_window(&self.window, self.input.c)
+    }
+
+    /// Calls `tap` with the number of each tap of the window at output pixel `(oy, ox)` and the input pixel that it
+    /// reads, `None` in the padding.
+    #[cfg(any(feature = "isa-dsp", feature = "encode"))]
+    pub(crate) fn for_each_tap(&self, (oy, ox): (usize, usize), mut tap: impl FnMut(usize, Option<usize>)) {
+        let (w, width) = (&self.window, self.input.w as usize);
+        let place = |out: usize, stride: u16, tap: u16, dilation: u16, before: u16, size: u32| {
+            let at = out * usize::from(stride) + usize::from(tap) * usize::from(dilation);
+            at.checked_sub(usize::from(before)).filter(|&at| at < size as usize)
+        };
+        let mut number = 0;
+        for ky in 0..w.kernel_h {
+            let y = place(oy, w.stride_h, ky, w.dilation_h, w.pad.top, self.input.h);
+            for kx in 0..w.kernel_w {
+                let x = place(ox, w.stride_w, kx, w.dilation_w, w.pad.left, self.input.w);
+                tap(number, y.zip(x).map(|(y, x)| y * width + x));
+                number += 1;
+            }
+        }
     }
 
     /// Copies the window at output pixel `i` into `patch`, `[kernel_h, kernel_w, c]`.
@@ -40,22 +61,29 @@ impl Geometry {
 pub(crate) struct Taps {
     pub(crate) runs: usize,
     pub(crate) len: usize,
+    /// Pixels of one run.
+    pub(crate) pixels: usize,
 }
 
 impl Taps {
     /// A row of `len` values.
     pub(crate) const fn row(len: usize) -> Self {
-        Self { runs: 1, len }
+        Self { runs: 1, len, pixels: 1 }
     }
 
     /// A window over `c` channels.
     pub(crate) const fn of_window(window: &Window, c: u32) -> Self {
         let (h, w, c) = (window.kernel_h as usize, window.kernel_w as usize, c as usize);
         if window.is_pointwise() || window.dilation_w == 1 {
-            Self { runs: h, len: w * c }
+            Self { runs: h, len: w * c, pixels: w }
         } else {
-            Self { runs: h * w, len: c }
+            Self { runs: h * w, len: c, pixels: 1 }
         }
+    }
+
+    /// Channels of one pixel.
+    pub(crate) const fn channels(self) -> usize {
+        self.len / self.pixels
     }
 
     /// Products per output.

@@ -3,6 +3,7 @@
 use super::{Io, Operands, Operator};
 use crate::arena::Region;
 use crate::error::NodeFault;
+use crate::format::{Place, Tensor};
 use crate::isa::Isa;
 use crate::shape::Shape;
 use serde::{Deserialize, Serialize};
@@ -35,7 +36,8 @@ impl Axis {
 
 /// Concatenation of one to 255 tensors of one type, scale and zero point.
 ///
-/// All sizes but that of `axis` are equal. Rows may be bounded when joining channels.
+/// All sizes but that of `axis` are equal. Rows may be bounded when joining channels. Where `axis` is the first of more
+/// than one element, an input may stand where the output has it, and is then not copied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Concat {
@@ -74,6 +76,25 @@ impl Concat {
     }
 }
 
+impl Concat {
+    /// Offset in the output, in bytes, at which input `index` may stand before it is joined; `None` where the output does
+    /// not hold it in one piece. `inputs` are the tensors of the node.
+    pub fn offset<'a>(&self, inputs: impl Iterator<Item = &'a Tensor>, index: usize) -> Option<u32> {
+        let mut offset = 0;
+        for (i, input) in inputs.enumerate() {
+            if self.run_len(&input.shape) != input.shape.elements() || input.rows.is_some() {
+                return None;
+            }
+            if i == index {
+                return Some(offset);
+            }
+            // A sum of sizes of tensors that fit one output.
+            offset += input.bytes();
+        }
+        None
+    }
+}
+
 impl Operator for Concat {
     fn check(&self, cx: &Operands<'_>) -> Result<(), NodeFault> {
         if cx.inputs.is_empty() {
@@ -103,6 +124,14 @@ impl Operator for Concat {
         let mut start = 0;
         for i in 0..io.operands.inputs.len() {
             let run = self.run_len(&io.input_shape(i)) * size;
+            let stands = match (io.input_region(i).place, io.output_region(0).place) {
+                (Place::Arena(input), Place::Arena(output)) => input as usize == output as usize + start,
+                _ => false,
+            };
+            if stands && run == io.input_region(i).len {
+                start += run;
+                continue;
+            }
             let views = io.views_of([io.input_region(i), Region::EMPTY])?;
             let [y, _] = views.outputs;
             if run > 0 {

@@ -87,7 +87,11 @@ trait Activation: bytemuck::Pod {
     fn is_valid(factor: Requant) -> bool;
 
     /// `factor * (bias + sum((x - zero) * w))`; `x` and `w` have the same length.
-    fn gate<I: Isa>(x: &[Self], w: &[i8], zero: i32, bias: Self::Bias, factor: Requant) -> i32;
+    /// Sums of products of `x` with as many rows of `w` as there are `sums`.
+    fn dots<I: Isa>(x: &[Self], w: &[i8], zero: i32, sums: &mut [Self::Bias]);
+
+    /// A sum with its bias, times the factor.
+    fn scaled(sum: Self::Bias, bias: Self::Bias, factor: Requant) -> i32;
 
     /// `value` limited to the range of this type.
     fn saturated(value: i32) -> Self;
@@ -108,8 +112,13 @@ impl Activation for i8 {
     }
 
     #[inline(always)]
-    fn gate<I: Isa>(x: &[i8], w: &[i8], zero: i32, bias: i32, factor: Requant) -> i32 {
-        factor.apply(bias.wrapping_add(I::dot(x, w, zero, 0)))
+    fn dots<I: Isa>(x: &[i8], w: &[i8], zero: i32, sums: &mut [i32]) {
+        I::dots(x, w, zero, sums);
+    }
+
+    #[inline(always)]
+    fn scaled(sum: i32, bias: i32, factor: Requant) -> i32 {
+        factor.apply(bias.wrapping_add(sum))
     }
 
     #[inline(always)]
@@ -133,8 +142,15 @@ impl Activation for i16 {
     }
 
     #[inline(always)]
-    fn gate<I: Isa>(x: &[i16], w: &[i8], _: i32, bias: i64, factor: Requant) -> i32 {
-        factor.apply_wide(bias.wrapping_add(I::dot16(x, w, 0)))
+    fn dots<I: Isa>(x: &[i16], w: &[i8], _: i32, sums: &mut [i64]) {
+        for (sum, w) in sums.iter_mut().zip(w.chunks_exact(x.len())) {
+            *sum = I::dot16(x, w, 0);
+        }
+    }
+
+    #[inline(always)]
+    fn scaled(sum: i64, bias: i64, factor: Requant) -> i32 {
+        factor.apply_wide(bias.wrapping_add(sum))
     }
 
     #[inline(always)]
@@ -163,6 +179,9 @@ fn within(found: u64, limit: u64) -> Result<(), NodeFault> {
 fn saturated16(value: i32) -> i16 {
     value.clamp(i32::from(i16::MIN), i32::from(i16::MAX)) as i16
 }
+
+/// Rows of weights that are multiplied at once.
+const ROWS: usize = 16;
 
 /// The constants of a cell as slices.
 struct Constants<'a, B> {
@@ -275,17 +294,24 @@ impl LstmCell {
         gates: &mut [i16],
     ) -> Option<()> {
         let units = h.len();
-        let rows = p.weights.chunks_exact(x.len()).zip(p.recurrent.chunks_exact(units)).zip(p.bias);
-        let mut rows = rows.zip(gates);
         for gate in 0..GATES {
             let factors = [p.factor(2 * gate), p.factor(2 * gate + 1)];
             let is_tanh = gate == 2 && self.cell_gate == CellFunction::Tanh;
-            for (((w, r), &bias), out) in rows.by_ref().take(units) {
-                let from_input = saturated16(A::gate::<I>(x, w, zeros[0], bias, factors[0]));
-                let none = bytemuck::Zeroable::zeroed();
-                let from_hidden = saturated16(A::gate::<I>(h, r, zeros[1], none, factors[1]));
-                let argument = argument(from_input.saturating_add(from_hidden), GATE_POWER);
-                *out = if is_tanh { tanh(p.sigmoid, argument) } else { logistic(p.sigmoid, argument) };
+            let rows = gate * units..(gate + 1) * units;
+            for from in rows.clone().step_by(ROWS) {
+                let to = rows.end.min(from + ROWS);
+                let none: A::Bias = bytemuck::Zeroable::zeroed();
+                let (mut inputs, mut recurrent) = ([none; ROWS], [none; ROWS]);
+                let (inputs, recurrent) = (&mut inputs[..to - from], &mut recurrent[..to - from]);
+                A::dots::<I>(x, p.weights.get(from * x.len()..to * x.len())?, zeros[0], inputs);
+                A::dots::<I>(h, p.recurrent.get(from * units..to * units)?, zeros[1], recurrent);
+                let sums = inputs.iter().zip(&*recurrent).zip(p.bias.get(from..to)?);
+                for (((&input, &recurrent), &bias), out) in sums.zip(gates.get_mut(from..to)?) {
+                    let from_input = saturated16(A::scaled(input, bias, factors[0]));
+                    let from_hidden = saturated16(A::scaled(recurrent, none, factors[1]));
+                    let argument = argument(from_input.saturating_add(from_hidden), GATE_POWER);
+                    *out = if is_tanh { tanh(p.sigmoid, argument) } else { logistic(p.sigmoid, argument) };
+                }
             }
         }
         Some(())

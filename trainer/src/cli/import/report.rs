@@ -3,6 +3,7 @@
 use super::super::text::{number, short, table};
 use super::Args;
 use super::work::{Done, Reference};
+use dunlin_trainer::quantise::{Folded, Rewritten};
 use dunlin_trainer::report::facts::Facts;
 use miette::{Result, miette};
 use serde::Serialize;
@@ -20,12 +21,29 @@ pub(super) struct Report {
     arena_bytes: usize,
     state_bytes: usize,
     macs: u64,
+    dead_channels: Dead,
+    fused: Fused,
     reference: Option<f32>,
     reference_refused: Option<String>,
     agreement: Option<Agreement>,
     accuracy: Option<Accuracy>,
     snr: Vec<Snr>,
     keep_graph: Option<PathBuf>,
+}
+
+/// Channels that were removed.
+#[derive(Clone, Copy, Serialize)]
+struct Dead {
+    channels: usize,
+    macs: u64,
+}
+
+/// Nodes that others took over.
+#[derive(Clone, Copy, Serialize)]
+struct Fused {
+    pads: usize,
+    clamps: usize,
+    reshapes: usize,
 }
 
 #[derive(Serialize)]
@@ -65,6 +83,8 @@ impl Report {
             arena_bytes: t.arena_bytes,
             state_bytes: t.state_bytes,
             macs: t.macs,
+            dead_channels: dead(done),
+            fused: fused(done),
             reference: if let Reference::Checked(far) = done.reference { Some(far) } else { None },
             reference_refused: if let Reference::Refused(why) = &done.reference {
                 Some(why.clone())
@@ -123,9 +143,29 @@ impl Report {
             number(self.state_bytes as u64)
         );
         println!("work       {} MACs", number(self.macs));
+        let Fused { pads, clamps, reshapes } = self.fused;
+        if pads + clamps + reshapes > 0 {
+            println!("fused      {pads} paddings, {clamps} activations, {reshapes} reshapes");
+        }
+        if self.dead_channels.channels > 0 {
+            let Dead { channels, macs } = self.dead_channels;
+            println!("removed    {} dead channels, {} MACs", number(channels as u64), number(macs));
+        }
         println!("wrote {} ({} bytes)", self.dun.display(), number(u64::from(self.file_bytes)));
         if let Some(folder) = &self.keep_graph {
             println!("wrote {}", folder.display());
         }
     }
+}
+
+/// What the rewrite of the integer program removed.
+fn dead(done: &Done) -> Dead {
+    let Folded { channels, macs } = done.quantised.plan.graph().rewritten.dead;
+    Dead { channels, macs }
+}
+
+/// What the other rewrites saved.
+fn fused(done: &Done) -> Fused {
+    let Rewritten { pads, clamps, reshapes, .. } = done.quantised.plan.graph().rewritten;
+    Fused { pads, clamps, reshapes }
 }

@@ -13,7 +13,7 @@ use dunlin_trainer::export::{self, Quantised};
 use dunlin_trainer::graph::Graph;
 use dunlin_trainer::passes;
 use dunlin_trainer::plan::{self, ValueError};
-use dunlin_trainer::quantise::{Ranges, calibrate};
+use dunlin_trainer::quantise::{Ranges, RewriteOptions, calibrate};
 use dunlin_trainer::train::{ClassWeights, Optimiser, Recipe, Schedule};
 use indicatif::ProgressBar;
 use miette::{Result, bail, miette};
@@ -128,7 +128,9 @@ impl<'a> Work<'a> {
             };
             let epochs = epochs as usize;
             self.progress.set_message("training with fake quantisation");
-            quantize::aware(&mut quantised, split, &recipe(split), &folder, epochs, self.args.quiet)?;
+            let how =
+                quantize::Aware { out: &folder, epochs, quiet: self.args.quiet, export: &self.options() };
+            quantize::aware(&mut quantised, split, &recipe(split), &how)?;
             imported = quantised.graph.clone();
         }
         self.progress.set_message("comparing int8 with float");
@@ -181,12 +183,17 @@ impl<'a> Work<'a> {
         Ok(Reference::Checked(largest))
     }
 
+    fn options(&self) -> export::Options {
+        let rewrite = RewriteOptions { keep_dead_channels: self.args.keep_dead_channels };
+        export::Options { rewrite, ..export::Options::default() }
+    }
+
     /// A quantised network keeps its parameters.
     fn pinned(&self) -> Result<Quantised> {
         self.progress.set_message("planning");
         let graph = self.graph.clone();
         let ranges = Ranges::new(&graph);
-        let (plan, file) = export::dun(&graph, &ranges, &export::Options::default())
+        let (plan, file) = export::dun(&graph, &ranges, &self.options())
             .map_err(|e| miette!("{}: {e}", self.args.model.display()))?;
         Ok(Quantised { graph, passes: Vec::new(), ranges, plan, file })
     }
@@ -195,13 +202,13 @@ impl<'a> Work<'a> {
         let refuse = |e: &dyn std::fmt::Display| miette!("{}: {e}", self.args.model.display());
         let mut graph = self.graph.clone();
         self.progress.set_message(format!("calibrating on {} samples", self.samples.len()));
-        let passes = passes::optimise(&mut graph).map_err(|e| refuse(&e))?;
+        let optimise = if self.args.keep_dead_channels { passes::optimise_keeping } else { passes::optimise };
+        let passes = optimise(&mut graph).map_err(|e| refuse(&e))?;
         let weights = Weights::from_graph(&graph, &Device::flex());
         let batches: Vec<_> = self.samples.iter().map(|s| agreement::tensors(&graph, s)).collect();
         let ranges = calibrate(&graph, &weights, &batches, self.args.calibration.method()?)
             .map_err(|e| miette!(help = "--calibrate names samples like those of use", "{e}"))?;
-        let (plan, file) =
-            export::dun(&graph, &ranges, &export::Options::default()).map_err(|e| refuse(&e))?;
+        let (plan, file) = export::dun(&graph, &ranges, &self.options()).map_err(|e| refuse(&e))?;
         Ok(Quantised { graph, passes, ranges, plan, file })
     }
 

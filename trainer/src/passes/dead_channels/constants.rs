@@ -1,8 +1,8 @@
 //! Which channels have one value at every pixel, whatever the input.
 
-use super::PerChannel;
 use crate::graph::{Graph, Node};
 use crate::ops::{Axis, DType, Op, PadMode, ReduceFn};
+use crate::passes::channel_sets::PerChannel;
 
 /// The value of each channel that is constant over all pixels.
 pub(super) fn constants(graph: &Graph) -> PerChannel<Option<f32>> {

@@ -4,17 +4,20 @@
 //! (its bias through the activation). A constant is folded into the biases of the convolutions that read it, and
 //! the channel is removed from every operator that it passes through. So is a channel that nobody reads with a
 //! weight other than zero. Nothing is lost: where a padded border makes a constant inexact, the channel stays.
+//!
+//! [`crate::quantise::rewrite`] does the same to the integer program, and finds more there: what rounds to a constant,
+//! what a border does not change after rounding. This pass remains for what it does before that: a constant that is gone
+//! widens no range in calibration and is not trained on; and it goes through operators of which the integer pass knows
+//! nothing (transpose convolution, unpooling, 16-bit activations).
 
 mod constants;
 mod remove;
 
+use super::channel_sets::{PerChannel, largest, tie};
+use super::shares_params;
 use crate::graph::{Graph, NodeId, ValueId};
 use crate::ops::{Axis, DType, Op};
-use crate::passes::shares_params;
 use constants::constants;
-
-/// Per value, per channel.
-pub(super) type PerChannel<T> = Vec<Vec<T>>;
 
 /// Folds dead channels forward and removes them. Returns how many output channels of convolutions and dense
 /// layers went.
@@ -53,24 +56,7 @@ fn removable(graph: &Graph, known: &PerChannel<Option<f32>>) -> PerChannel<bool>
             node.inputs.iter().chain(&node.outputs).for_each(|v| free[v.0].fill(false));
         }
     }
-    loop {
-        let before = count(&free);
-        for node in &graph.nodes {
-            constrain(graph, node, known, &mut free);
-        }
-        if count(&free) < before {
-            continue;
-        }
-        // A tensor keeps at least one channel; looked at only now, when all others have had their say.
-        match free.iter_mut().find(|channels| channels.iter().all(|&f| f)) {
-            Some(channels) => channels[0] = false,
-            None => return free,
-        }
-    }
-}
-
-fn count(free: &PerChannel<bool>) -> usize {
-    free.iter().flatten().filter(|&&f| f).count()
+    largest(free, |free| graph.nodes.iter().for_each(|node| constrain(graph, node, known, free)))
 }
 
 /// Takes back the channels that `node` cannot do without.
@@ -109,14 +95,14 @@ fn constrain(
         Op::Slice(o) => {
             let (begin, size) = (o.begin[2] as usize, o.size[2] as usize);
             for i in 0..size {
-                tie(free, &[(node.inputs[0], begin + i), (node.outputs[0], i)]);
+                tie(free, &[(node.inputs[0].0, begin + i), (node.outputs[0].0, i)]);
             }
         }
         Op::Concat(o) if o.axis == Axis::C => {
             let mut at = 0;
             for &x in &node.inputs {
                 for i in 0..free[x.0].len() {
-                    tie(free, &[(x, i), (node.outputs[0], at + i)]);
+                    tie(free, &[(x.0, i), (node.outputs[0].0, at + i)]);
                 }
                 at += free[x.0].len();
             }
@@ -127,7 +113,7 @@ fn constrain(
             let channelwise = per_channel(&node.op) && all.iter().all(|v| graph.shape(*v).c == c);
             if channelwise {
                 for i in 0..c as usize {
-                    tie(free, &all.iter().map(|&v| (v, i)).collect::<Vec<_>>());
+                    tie(free, &all.iter().map(|v| (v.0, i)).collect::<Vec<_>>());
                 }
             } else {
                 all.iter().for_each(|v| free[v.0].fill(false));
@@ -159,13 +145,6 @@ fn per_channel(op: &Op) -> bool {
             | Op::Reshape(_)
             | Op::Reduce(_)
     )
-}
-
-/// These channels go together or not at all.
-fn tie(free: &mut PerChannel<bool>, channels: &[(ValueId, usize)]) {
-    if !channels.iter().all(|&(v, i)| free[v.0][i]) {
-        channels.iter().for_each(|&(v, i)| free[v.0][i] = false);
-    }
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! Removing channels once it is decided which.
 
-use super::PerChannel;
 use crate::graph::{Graph, NodeId, ParamId};
 use crate::ops::Op;
+use crate::passes::channel_sets::PerChannel;
 use crate::passes::ensure_bias;
 
 /// Removes the marked channels: folds their constants into biases, cuts weights, adapts attributes and shapes.
