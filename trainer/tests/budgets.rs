@@ -11,9 +11,8 @@ use dunlin::{AlignedVec, Model, Storage, Target};
 use dunlin_emulator::board::{Board, MPS2_AN386, MPS3_AN547};
 use dunlin_emulator::meter::{drawn_inputs, profile};
 use dunlin_emulator::{EmulateError, Job, Options as Emulation, Run, emulation_is_off, leave_out};
-use dunlin_trainer::export::Options;
-use dunlin_trainer::plan::{Plan, PlanOptions};
-use dunlin_trainer::quantise::QGraph;
+use dunlin_trainer::export::{Options, for_core};
+use dunlin_trainer::plan::PlanOptions;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -142,11 +141,9 @@ const PUBLISHED: &str = "tflite-";
 
 /// `file` for `target`.
 fn packed(name: &str, file: &[u8], target: Target) -> Vec<u8> {
-    let bytes = AlignedVec::from_slice(file);
-    let mut storage = Box::new(Storage::<2048, 4096, 8192>::new());
-    let model = Model::parse(bytes.as_slice(), &mut storage).unwrap_or_else(|e| panic!("{name}: {e}"));
-    let plan = Plan::new(QGraph::from_model(&model), &PlanOptions { target, ..PlanOptions::default() });
-    plan.encode().unwrap_or_else(|e| panic!("{name}: {e}")).as_slice().to_vec()
+    let options = PlanOptions { target, ..PlanOptions::default() };
+    let (_, file) = for_core(file, &options, None).unwrap_or_else(|e| panic!("{name}: {e}"));
+    file.as_slice().to_vec()
 }
 
 /// What one run costs on `board`, and the image's flash; `None` where there is no emulation.

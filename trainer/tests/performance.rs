@@ -10,9 +10,9 @@ use dunlin::{AlignedVec, Model, Storage, Target};
 use dunlin_emulator::board::{Board, MPS2_AN386, MPS3_AN547};
 use dunlin_emulator::meter::{drawn_inputs, macs, profile, profile_linux};
 use dunlin_emulator::{EmulateError, Job, Options as Emulation, Run, emulation_is_off, leave_out};
-use dunlin_trainer::export::Options;
-use dunlin_trainer::plan::{Plan, PlanOptions};
-use dunlin_trainer::quantise::{QGraph, RewriteOptions};
+use dunlin_trainer::export::{Options, for_core};
+use dunlin_trainer::plan::PlanOptions;
+use dunlin_trainer::quantise::RewriteOptions;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
@@ -200,14 +200,10 @@ fn ram_table(folder: &Path, missed: &mut Vec<String>) -> Option<String> {
         let (plan, file) = published(folder, name, &options(target, RewriteOptions::default()));
         let whole = cost(&MPS2_AN386, name, &file)?;
         let (_, portable) = published(folder, name, &options(Target::Portable, RewriteOptions::default()));
-        let bytes = AlignedVec::from_slice(&portable);
-        let mut storage = Box::new(Storage::<2048, 4096, 8192>::new());
-        let model = Model::parse(bytes.as_slice(), &mut storage).unwrap_or_else(|e| panic!("{name}: {e}"));
-        let (graph, plans) = (QGraph::from_model(&model), PlanOptions { target, ..PlanOptions::default() });
+        let plans = PlanOptions { target, ..PlanOptions::default() };
         let mut smaller = 0;
-        let mut row = |bound: Option<u32>, plan: &Plan| -> Option<()> {
-            let file = plan.encode().unwrap_or_else(|e| panic!("{name}: {e}"));
-            let found = cost(&MPS2_AN386, name, file.as_slice())?;
+        let mut row = |bound: Option<u32>, file: &[u8]| -> Option<()> {
+            let found = cost(&MPS2_AN386, name, file)?;
             let bound = bound.map_or("none".to_string(), |b| number(u64::from(b)));
             let _ = writeln!(
                 text,
@@ -218,11 +214,11 @@ fn ram_table(folder: &Path, missed: &mut Vec<String>) -> Option<String> {
             );
             Some(())
         };
-        row(None, &plan)?;
+        row(None, &file)?;
         for part in BOUNDS {
             let bound = (f64::from(plan.arena_bytes()) * part) as u32;
-            if let Ok(plan) = Plan::within(&graph, &plans, bound) {
-                row(Some(bound), &plan)?;
+            if let Ok((_, file)) = for_core(&portable, &plans, Some(bound)) {
+                row(Some(bound), file.as_slice())?;
                 smaller += 1;
             }
         }

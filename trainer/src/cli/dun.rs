@@ -1,6 +1,8 @@
 //! A `.dun` file on this machine.
 
-use dunlin::{AlignedVec, Model, ParseError, Storage};
+use dunlin::{AlignedVec, Model, ParseError, Storage, Target};
+use dunlin_trainer::export;
+use dunlin_trainer::plan::PlanOptions;
 use dunlin_trainer::report::facts::Facts;
 use miette::{Result, miette};
 use std::path::{Path, PathBuf};
@@ -26,6 +28,14 @@ impl DunFile {
             )
         })?;
         Ok(Self { path: path.into(), bytes: AlignedVec::from_slice(&bytes) })
+    }
+
+    /// The file planned and packed for `target`.
+    pub(super) fn packed(&self, target: Target) -> Result<Self> {
+        let options = PlanOptions { target, ..PlanOptions::default() };
+        let (_, bytes) = export::for_core(self.bytes(), &options, None)
+            .map_err(|e| miette!("{}: {e}", self.path.display()))?;
+        Ok(Self { path: self.path.clone(), bytes })
     }
 
     /// The bytes of the file.

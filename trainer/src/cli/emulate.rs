@@ -6,7 +6,7 @@ use super::io::{self, ClassResult, Source};
 use super::print_json;
 use super::profile::Profile;
 use super::text::{number, table};
-use dunlin::Model;
+use dunlin::{Model, Target};
 use dunlin_emulator::meter::{self, ModelProfile};
 use dunlin_emulator::{Job, JobResult, Options, Report, Run, board};
 use dunlin_trainer::quantise::Output;
@@ -24,7 +24,7 @@ use std::time::Duration;
 Examples:
   dunlin emulate segnet.dun --board mps2-an386 --image photo.png --out overlay.png
   dunlin emulate model.dun --board mps3-an547 --input in.bin --output out.bin --json
-  dunlin emulate model.dun --board mps2-an386 --input in.bin --nodes
+  dunlin emulate model.dun --board mps2-an386 --input in.bin --pack --profile
   dunlin emulate model.dun --board mps3-an547 --input in.bin --profile --functions 10
 
 Boards: mps2-an386 (Cortex-M4F), mps2-an500 (Cortex-M7), mps2-an505 (Cortex-M33), mps3-an547 (Cortex-M55),
@@ -37,6 +37,9 @@ pub(super) struct Args {
     board: String,
     #[command(flatten)]
     source: Source,
+    /// Plan and pack a portable file for the board's core first, as `dunlin export --for` does.
+    #[arg(long)]
+    pack: bool,
     /// Print the instructions of every node too (--json always has them).
     #[arg(long)]
     nodes: bool,
@@ -56,6 +59,13 @@ pub(super) struct Args {
     /// Seconds after which the emulator is stopped: a locked-up core never ends.
     #[arg(long, value_name = "SECONDS", default_value_t = 300)]
     time_limit: u64,
+}
+
+/// What files are packed for that are to be fast on `board`.
+pub(super) fn target_of(board: &board::Board) -> Target {
+    let packed = Target::ALL.into_iter().filter(|&target| target != Target::Portable);
+    let fits = |target: &Target| target.isa().is_some_and(|isa| isa.name() == board.isa);
+    packed.into_iter().find(fits).unwrap_or(Target::Portable)
 }
 
 pub(super) fn boards() -> clap::builder::PossibleValuesParser {
@@ -99,7 +109,12 @@ struct RunLine {
 }
 
 pub(super) fn main(args: &Args) -> Result<()> {
-    let file = DunFile::read(&args.model)?;
+    let mut file = DunFile::read(&args.model)?;
+    if args.pack {
+        let board = board::find(&args.board).ok_or_else(|| miette!("no board is called {}", args.board))?;
+        file = file.packed(target_of(board))?;
+    }
+    let file = file;
     let mut storage = DunFile::storage();
     let model = file.parse(&mut storage)?;
     let work = args.source.read(&model, false)?;

@@ -11,8 +11,8 @@ use dunlin_trainer::exec::{Device, Weights};
 use dunlin_trainer::export::{self, onnx};
 use dunlin_trainer::graph::Graph;
 use dunlin_trainer::passes;
-use dunlin_trainer::plan::{Plan, PlanOptions};
-use dunlin_trainer::quantise::{QGraph, Ranges, calibrate};
+use dunlin_trainer::plan::PlanOptions;
+use dunlin_trainer::quantise::{Ranges, calibrate};
 use miette::{Result, bail, miette};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -86,24 +86,11 @@ struct PackReport<'a> {
 /// Plans and packs a portable file for one core.
 fn pack(args: &Args, target: Target, output: &Path) -> Result<()> {
     let file = DunFile::read(&args.model)?;
-    let mut storage = DunFile::storage();
-    let model = file.parse(&mut storage)?;
-    if model.target() != Target::Portable {
-        bail!(
-            help = "name the portable file that it was made of",
-            "{}: already packed for {}",
-            args.model.display(),
-            model.target().name()
-        );
-    }
-    let before = model.arena_bytes() as u32;
-    let (graph, options) = (QGraph::from_model(&model), PlanOptions { target, ..PlanOptions::default() });
-    let plan = match args.max_ram {
-        Some(max) => Plan::within(&graph, &options, max)
-            .map_err(|e| miette!(help = "allow more with --max-ram", "{}: {e}", args.model.display()))?,
-        None => Plan::new(graph, &options),
-    };
-    let bytes = plan.encode().map_err(|e| miette!("{}: {e}", args.model.display()))?;
+    let before = file.facts()?.totals.arena_bytes as u32;
+    let options = PlanOptions { target, ..PlanOptions::default() };
+    let (plan, bytes) = export::for_core(file.bytes(), &options, args.max_ram).map_err(|e| {
+        miette!(help = "--for takes a portable file; --max-ram may allow more", "{}: {e}", args.model.display())
+    })?;
     write(output, bytes.as_slice())?;
     let report = PackReport {
         dun: output,

@@ -7,11 +7,11 @@ use crate::eval;
 use crate::exec::{Device, Tensor, Weights};
 use crate::graph::{Graph, GraphError};
 use crate::passes::{self, Applied};
-use crate::plan::{Plan, PlanOptions};
+use crate::plan::{Plan, PlanOptions, TooLarge};
 use crate::quantise::{
-    LowerOptions, Method, QuantiseError, Ranges, RewriteOptions, calibrate, lower, rewrite,
+    LowerOptions, Method, QGraph, QuantiseError, Ranges, RewriteOptions, calibrate, lower, rewrite,
 };
-use dunlin::AlignedVec;
+use dunlin::{AlignedVec, Model, ParseError, Storage, Target};
 use dunlin::format::EncodeError;
 
 /// Choices of an export.
@@ -37,6 +37,15 @@ pub enum ExportError {
     /// The program cannot be written.
     #[error("{0}")]
     Encode(EncodeError),
+    /// The file is no model.
+    #[error("{0}")]
+    Parse(ParseError),
+    /// The file is packed for a core.
+    #[error("already packed for {0}: name the portable file that it was made of")]
+    Packed(&'static str),
+    /// The bound of RAM is too small.
+    #[error(transparent)]
+    TooLarge(#[from] TooLarge),
     /// No sample to calibrate with.
     #[error("`{0}` has no example to calibrate with")]
     NoSamples(String),
@@ -62,6 +71,30 @@ pub fn dun(graph: &Graph, ranges: &Ranges, options: &Options) -> Result<(Plan, A
 pub fn pinned(graph: &Graph, options: &Options) -> Result<(Plan, AlignedVec), ExportError> {
     graph.validate()?;
     dun(graph, &Ranges::new(graph), options)
+}
+
+/// Plans a portable `.dun` file anew and packs it for the core that `options` name, within `max_ram` bytes of arena.
+///
+/// # Errors
+/// A file that the runtime refuses or that is packed already, or a bound that cannot be kept.
+pub fn for_core(
+    file: &[u8],
+    options: &PlanOptions,
+    max_ram: Option<u32>,
+) -> Result<(Plan, AlignedVec), ExportError> {
+    let bytes = AlignedVec::from_slice(file);
+    let mut storage = Box::new(Storage::<4096, 8192, 16384>::new());
+    let model = Model::parse(bytes.as_slice(), &mut storage).map_err(ExportError::Parse)?;
+    if model.target() != Target::Portable {
+        return Err(ExportError::Packed(model.target().name()));
+    }
+    let graph = QGraph::from_model(&model);
+    let plan = match max_ram {
+        Some(max) => Plan::within(&graph, options, max)?,
+        None => Plan::new(graph, options),
+    };
+    let file = plan.encode().map_err(ExportError::Encode)?;
+    Ok((plan, file))
 }
 
 /// Everything that post-training quantisation makes.

@@ -1,9 +1,11 @@
 //! The models of the demonstration on emulated boards, compared with this machine.
 
 use super::models::Entry;
-use crate::cli::emulate::{difference, on_board};
+use crate::cli::emulate::{difference, on_board, target_of};
 use crate::cli::text::{number, table};
 use dunlin_emulator::{Job, Options, Run, board};
+use dunlin_trainer::export;
+use dunlin_trainer::plan::PlanOptions;
 use dunlin_trainer::quantise::{Int8Runner, Output};
 use miette::{Result, miette};
 use serde::Serialize;
@@ -47,14 +49,18 @@ pub(super) fn run(names: &[String], entries: &[Entry], left_out: &mut Vec<String
     }
     for name in names {
         let board = board::find(name).ok_or_else(|| miette!("no board is called {name}"))?;
-        let jobs: Vec<Job> = entries
-            .iter()
-            .map(|e| Job {
+        // For the board's own kernels, as a product would have it.
+        let options = PlanOptions { target: target_of(board), ..PlanOptions::default() };
+        let job = |e: &Entry| {
+            let packed = export::for_core(&e.file, &options, None);
+            let (_, file) = packed.map_err(|error| miette!("{}: {error}", e.name))?;
+            Ok(Job {
                 name: e.name.clone(),
-                model: e.file.clone(),
+                model: file.as_slice().to_vec(),
                 runs: vec![Run { inputs: vec![e.input.clone()], ..Run::default() }],
             })
-            .collect();
+        };
+        let jobs = entries.iter().map(job).collect::<Result<Vec<Job>>>()?;
         eprintln!("emulating {name} ({})", board.core);
         let report = match dunlin_emulator::run(board, &jobs, &Options::default()) {
             Ok(report) => report,
