@@ -1,7 +1,7 @@
 //! Runs a file on the host, between guards.
 
 use crate::cases::{Case, Run};
-use dunlin::{AlignedVec, Model, Session, SessionError, Storage, Target};
+use dunlin::{AlignedVec, IsaKind, Model, Session, SessionError, Storage};
 
 /// Bytes before and after each memory that a run must not touch.
 const GUARD: usize = 64;
@@ -44,11 +44,11 @@ impl Guarded {
 /// # Errors
 /// A message that begins with the name of the case.
 pub fn outputs(case: &Case) -> Result<Vec<Vec<Vec<u8>>>, String> {
-    outputs_of(case, &case.model)
+    outputs_of(case, &case.model, None)
 }
 
-/// As [`outputs`], of a file that is the program of the case.
-fn outputs_of(case: &Case, model: &[u8]) -> Result<Vec<Vec<Vec<u8>>>, String> {
+/// As [`outputs`], of a file that is the program of the case, on an instruction set or on that of new sessions.
+fn outputs_of(case: &Case, model: &[u8], isa: Option<IsaKind>) -> Result<Vec<Vec<Vec<u8>>>, String> {
     let file = AlignedVec::from_slice(model);
     let mut tables = Tables::new();
     let model = Model::parse(file.as_slice(), &mut tables).map_err(|e| format!("{}: {e}", case.name))?;
@@ -56,6 +56,10 @@ fn outputs_of(case: &Case, model: &[u8]) -> Result<Vec<Vec<Vec<u8>>>, String> {
     let result = {
         let mut session =
             Session::with_state(&model, arena.slice(), &mut state.slice()[..model.state_bytes()])
+                .and_then(|session| match isa {
+                    Some(isa) => session.with_isa(isa),
+                    None => Ok(session),
+                })
                 .map_err(|e| format!("{}: {e}", case.name))?;
         session.reset_state();
         let run = |run: &Run| one(&mut session, run).map_err(|e| format!("{}: {e}", case.name));
@@ -83,24 +87,21 @@ pub fn expected(case: &Case) -> Vec<Vec<Vec<u8>>> {
     case.runs.iter().map(|run| run.outputs.clone()).collect()
 }
 
-/// Whether the case's file, and those packed for other cores, give what the case expects; real outputs that are not
-/// numbers are equal by their bits.
+/// Whether the case's file, on every instruction set of this machine, and those packed for other cores give what the
+/// case expects; real outputs that are not numbers are equal by their bits.
 pub fn check(case: &Case) -> Result<(), String> {
-    let files = case.packed.iter().map(|(target, file)| (*target, file));
-    std::iter::once((Target::Portable, &case.model)).chain(files).try_for_each(|(target, file)| {
-        let (found, expected) = (outputs_of(case, file)?, expected(case));
+    let portable = IsaKind::ALL.into_iter().filter(|isa| isa.is_available());
+    let portable = portable.map(|isa| (isa.name(), &case.model, Some(isa)));
+    let packed = case.packed.iter().map(|(target, file)| (target.name(), file, None));
+    portable.chain(packed).try_for_each(|(name, file, isa)| {
+        let (found, expected) = (outputs_of(case, file, isa)?, expected(case));
         if found == expected {
             return Ok(());
         }
         let run = found.iter().zip(&expected).position(|(f, e)| f != e).unwrap_or(0);
         Err(format!(
-            "{} ({}) differs in run {run}:\n found    {:?}\n expected {:?}\n inputs   {:?}\n features {:?}",
-            case.name,
-            target.name(),
-            found[run],
-            expected[run],
-            case.runs[run].inputs,
-            case.features
+            "{} ({name}) differs in run {run}:\n found    {:?}\n expected {:?}\n inputs   {:?}\n features {:?}",
+            case.name, found[run], expected[run], case.runs[run].inputs, case.features
         ))
     })
 }

@@ -13,7 +13,9 @@ fn every_seeded_case_equals_the_oracle() {
     let wrong: Vec<String> = cases.iter().filter_map(|case| host::check(case).err()).collect();
     assert!(wrong.is_empty(), "{} of {} cases differ; the first: {}", wrong.len(), cases.len(), wrong[0]);
     let runs: usize = cases.iter().map(|c| c.runs.len()).sum();
-    println!("{} cases, {runs} runs", cases.len());
+    let isas: Vec<_> =
+        dunlin::IsaKind::ALL.iter().filter(|isa| isa.is_available()).map(|isa| isa.name()).collect();
+    println!("{} cases, {runs} runs on {}", cases.len(), isas.join(", "));
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod firmware;
 mod lint;
 mod paths;
 mod setup;
+mod size;
 mod steps;
 mod tasks;
 
@@ -17,7 +18,7 @@ usage: cargo xtask COMMAND
   demo [ARGUMENTS]         set up, train a small model, run it and the committed ones on emulated boards
   test [ARGUMENTS]         set up, build the firmware, run every test; arguments go to `cargo test`
   lint [--rules]           rustfmt, clippy, rustdoc, import rules, source rules; with --rules only the last two
-  size                     code flash of each board's image, without a model
+  size [MODEL.dun ...]     code flash of each board's image, and of images with one model: those named and the committed
   golden [--overwrite]     show how the golden files and the budgets would change; with --overwrite, change them
   budgets [--overwrite]    the same of the budgets alone: instructions, arena and flash of each model
   firmware [--board B]     build the images; prints the path of each as the only output
@@ -37,7 +38,7 @@ fn main() -> ExitCode {
         ["test", rest @ ..] => tasks::test(rest),
         ["lint"] => lint::lint(),
         ["lint", "--rules"] => lint::rules(),
-        ["size"] => tasks::size(),
+        ["size", models @ ..] => size::print(models),
         ["golden", rest @ ..] => tasks::golden(rest),
         ["budgets", rest @ ..] => tasks::budgets(rest),
         ["firmware"] => firmware::print(None),

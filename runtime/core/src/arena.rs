@@ -184,7 +184,7 @@ impl<'s> Memory<'s> {
         let [a0, b0, o0, p0, s0] = if b.len == 0 && p.len == 0 {
             let regions = [a, o, scratch].each_ref().map(Region::in_arena);
             let [a, o, s] = self.arena.get_disjoint_mut(regions).ok()?;
-            [a, &mut [], o, &mut [], s]
+            [a, nothing(), o, nothing(), s]
         } else {
             let regions = [a, b, o, p, scratch];
             self.arena.get_disjoint_mut(regions.each_ref().map(Region::in_arena)).ok()?
@@ -193,7 +193,7 @@ impl<'s> Memory<'s> {
         let [a1, b1, o1, p1, s1, t1] = if persistent.iter().any(|r| matches!(r.place, Place::State(_))) {
             self.state.get_disjoint_mut(persistent.each_ref().map(Region::in_state)).ok()?
         } else {
-            [(); 6].map(|()| -> &mut [u8] { &mut [] })
+            [(); 6].map(|()| nothing())
         };
         let data = self.data;
         let a = readable(a, a0, a1, data)?;
@@ -206,6 +206,11 @@ impl<'s> Memory<'s> {
             in_place,
         })
     }
+}
+
+/// No bytes, at an address that elements of every type may have.
+fn nothing<'s>() -> &'s mut [u8] {
+    bytemuck::cast_slice_mut::<u64, u8>(&mut [])
 }
 
 fn readable<'s>(

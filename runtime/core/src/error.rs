@@ -254,6 +254,11 @@ pub enum SessionError {
         /// Type of the tensor.
         found: crate::format::DType,
     },
+    /// The core, the build or the file's layout rules the instruction set out.
+    Isa {
+        /// Instruction set asked for.
+        wanted: crate::isa::IsaKind,
+    },
     /// The count of a bounded dimension exceeds its bound.
     Count {
         /// Count asked for.
@@ -378,6 +383,13 @@ impl fmt::Display for SessionError {
             }
             Self::NoSuch { index, count } => write!(f, "index {index} asked for, there are {count}"),
             Self::WrongType { found } => write!(f, "the tensor holds {found:?}"),
+            Self::Isa { wanted } => {
+                write!(
+                    f,
+                    "the instruction set {} is not there, or not the one that the file is packed for",
+                    wanted.name()
+                )
+            }
             Self::Count { count, bound } => write!(f, "count {count} exceeds the bound {bound}"),
         }
     }

@@ -3,7 +3,7 @@
 use crate::arena::{Memory, Region};
 use crate::error::SessionError;
 use crate::format::{ALIGN, DType, Place, Tensor};
-use crate::isa::IsaKind;
+use crate::isa::{IsaKind, Target};
 use crate::model::{MAX_DIMS, Model};
 use crate::observe::Observer;
 use crate::ops::{Io, Operands};
@@ -94,16 +94,15 @@ impl<'a, 'm> Session<'a, 'm> {
                 return Err(SessionError::Misaligned { remainder });
             }
         }
+        Ok(Self::fitted(model, arena, state))
+    }
+
+    /// A session in memory that fits by its type (`dunlin::model!`); in any other, nodes do not run.
+    #[doc(hidden)]
+    pub fn fitted(model: &'a Model<'m>, arena: &'a mut [u8], state: &'a mut [u8]) -> Self {
         let mut counts = [0; MAX_DIMS];
         counts.iter_mut().zip(model.dims()).for_each(|(count, &bound)| *count = bound);
-        Ok(Self {
-            model,
-            arena,
-            state,
-            counts,
-            isa: model.target().isa().unwrap_or(IsaKind::Scalar),
-            next: 0,
-        })
+        Self { model, arena, state, counts, isa: model.target().isa().unwrap_or(IsaKind::Scalar), next: 0 }
     }
 
     /// The model.
@@ -114,6 +113,28 @@ impl<'a, 'm> Session<'a, 'm> {
     /// The instruction set that this session runs on.
     pub fn isa(&self) -> IsaKind {
         self.isa
+    }
+
+    /// The same session on another instruction set than the best of this core: to measure one, or to prove that all
+    /// give the same bits.
+    ///
+    /// # Errors
+    /// This core or this build does not have it, or the constants of the file are packed for another.
+    ///
+    /// ```no_run
+    /// # fn demo(session: dunlin_core::Session<'_, '_>) -> Result<(), dunlin_core::SessionError> {
+    /// let mut session = session.with_isa(dunlin_core::IsaKind::Scalar)?;
+    /// session.run();
+    /// # Ok(()) }
+    /// ```
+    pub fn with_isa(mut self, wanted: IsaKind) -> Result<Self, SessionError> {
+        let target = self.model.target();
+        let suits = target == Target::Portable || target.isa() == Some(wanted);
+        if !suits || !wanted.is_available() {
+            return Err(SessionError::Isa { wanted });
+        }
+        self.isa = wanted;
+        Ok(self)
     }
 
     /// Sets how many rows of bounded dimension `dim` the next runs have, from 0 to the bound.
@@ -254,7 +275,7 @@ impl<'a, 'm> Session<'a, 'm> {
         let counts = self.counts;
         let current = self.next;
         let memory = self.memory();
-        let io = &mut Io { operands, scratch: node.scratch, memory, counts: &counts };
+        let io = &mut Io { operands, scratch: node.scratch, memory, counts: &counts, packed: false };
         let done = tables.dispatch.run(current, isa, &node.op, io);
         debug_assert!(done.is_some(), "the parser let {} through", node.op.name());
         observer.after(self.next);

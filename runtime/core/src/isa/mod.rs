@@ -10,6 +10,8 @@
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
+#[cfg(test)]
+mod conformance;
 #[cfg(any(feature = "isa-dsp", feature = "encode"))]
 mod dsp;
 mod generic;
@@ -19,6 +21,8 @@ mod mve;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 pub(crate) mod scalar;
+#[cfg(any(target_arch = "aarch64", target_arch = "x86_64"))]
+mod tile;
 mod wide;
 pub(crate) mod window;
 
@@ -29,7 +33,7 @@ pub(crate) use wide::{Biases, RectifyParams, SigmoidParams, SoftmaxParams, WideR
 pub(crate) use window::{Geometry, Taps};
 
 use crate::fixed16::{SIGMOID_ENTRIES, TABLE_ENTRIES};
-use crate::quant::{Clamp, Requant};
+use crate::quant::{Clamp, Clamp16, Requant};
 
 /// Instruction set that a session runs on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +54,8 @@ pub enum IsaKind {
     NeonI8mm,
     /// AVX2 of x86-64.
     Avx2,
+    /// AVX-512 VNNI of x86-64.
+    Vnni,
 }
 
 /// Core that the constants of a file are packed for.
@@ -107,10 +113,19 @@ impl Target {
     ///
     /// A host that writes files runs those of every target: with the same layouts, in plain Rust.
     pub fn isa(self) -> Option<IsaKind> {
+        self.runs_here().then(|| match self {
+            Self::Portable => IsaKind::native(),
+            Self::CortexM4 => IsaKind::Dsp,
+            Self::CortexM55 => IsaKind::Mve,
+        })
+    }
+
+    /// Whether this build has an instruction set that runs files of this target.
+    pub const fn runs_here(self) -> bool {
         match self {
-            Self::Portable => Some(IsaKind::native()),
-            Self::CortexM4 => cfg!(any(feature = "isa-dsp", feature = "encode")).then_some(IsaKind::Dsp),
-            Self::CortexM55 => cfg!(any(feature = "isa-mve", feature = "encode")).then_some(IsaKind::Mve),
+            Self::Portable => true,
+            Self::CortexM4 => cfg!(any(feature = "isa-dsp", feature = "encode")),
+            Self::CortexM55 => cfg!(any(feature = "isa-mve", feature = "encode")),
         }
     }
 
@@ -190,6 +205,11 @@ macro_rules! every_isa {
                 type $isa = $crate::isa::Avx2;
                 $value
             }
+            #[cfg(target_arch = "x86_64")]
+            $crate::isa::IsaKind::Vnni => {
+                type $isa = $crate::isa::Vnni;
+                $value
+            }
             _ => {
                 type $isa = $crate::isa::Scalar;
                 $value
@@ -220,7 +240,7 @@ pub(crate) use every_isa;
 pub(crate) use on_isa;
 
 #[cfg(target_arch = "x86_64")]
-pub(crate) use avx2::Avx2;
+pub(crate) use avx2::{Avx2, Vnni};
 #[cfg(any(feature = "isa-dsp", feature = "encode"))]
 pub(crate) use dsp::Dsp;
 #[cfg(any(feature = "isa-mve", feature = "encode"))]
@@ -257,6 +277,36 @@ impl IsaKind {
             Self::Scalar
         }
     }
+
+    /// Whether this build and this core have the instruction set.
+    pub fn is_available(self) -> bool {
+        match self {
+            Self::Scalar => {
+                cfg!(any(feature = "std", feature = "encode"))
+                    || !cfg!(any(feature = "isa-dsp", feature = "isa-mve"))
+            }
+            Self::Dsp => cfg!(any(feature = "isa-dsp", feature = "encode")),
+            Self::Mve => cfg!(any(feature = "isa-mve", feature = "encode")),
+            #[cfg(target_arch = "aarch64")]
+            Self::Neon | Self::NeonDot | Self::NeonI8mm => neon::has(self),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 | Self::Vnni => avx2::has(self),
+            #[allow(unreachable_patterns, reason = "no architecture has all")]
+            _ => false,
+        }
+    }
+
+    /// Every instruction set, from the plainest on.
+    pub const ALL: [Self; 8] = [
+        Self::Scalar,
+        Self::Dsp,
+        Self::Mve,
+        Self::Neon,
+        Self::NeonDot,
+        Self::NeonI8mm,
+        Self::Avx2,
+        Self::Vnni,
+    ];
 
     /// Name as printed in reports.
     pub const fn name(self) -> &'static str {
@@ -413,14 +463,26 @@ pub(crate) trait Isa {
     /// `sum_k (x[k] - input_zero) * (w[k] - weight_zero)`; `x` and `w` have the same length.
     fn dot(x: &[i8], w: &[i8], input_zero: i32, weight_zero: i32) -> i32;
 
+    /// `sums[i] = sum_k (x[k] - input_zero) * w[i, k]`; `w` is `[sums, x]`, `x` is not empty.
+    fn dots(x: &[i8], w: &[i8], input_zero: i32, sums: &mut [i32]) {
+        for (sum, w) in sums.iter_mut().zip(w.chunks_exact(x.len())) {
+            *sum = Self::dot(x, w, input_zero, 0);
+        }
+    }
+
     /// `out[n] = saturated(factor * (bias[n] + sum_k (x[k] - zero) * w[n, k]))` in 16 bits; without biases, added to what
     /// `out` holds, saturated again. `w` is `[n, k]`, `out` and `bias` `[n]`; `k > 0`.
     fn project(x: &[i8], w: &[i8], zero: i32, bias: Option<&[i32]>, factor: Requant, out: &mut [i16]) {
-        for (n, (w, out)) in w.chunks_exact(x.len()).zip(out).enumerate() {
-            let sum = Self::dot(x, w, zero, 0);
-            let value = factor.apply(bias.map_or(0, |bias| bias[n]).wrapping_add(sum));
-            let value = crate::quant::Clamp16::FULL.apply(value);
-            *out = if bias.is_some() { value } else { out.saturating_add(value) };
+        const ROWS: usize = 4;
+        let k = x.len();
+        for (block, (w, out)) in w.chunks(ROWS * k).zip(out.chunks_mut(ROWS)).enumerate() {
+            let mut sums = [0; ROWS];
+            Self::dots(x, w, zero, &mut sums[..out.len()]);
+            for (i, (out, &sum)) in out.iter_mut().zip(&sums).enumerate() {
+                let bias_of = bias.map_or(0, |bias| bias[block * ROWS + i]);
+                let value = Clamp16::FULL.apply(factor.apply(sum.wrapping_add(bias_of)));
+                *out = if bias.is_some() { value } else { out.saturating_add(value) };
+            }
         }
     }
 

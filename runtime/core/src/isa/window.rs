@@ -22,6 +22,7 @@ impl Geometry {
     }
 
     /// How the values that one output reads lie in memory.
+    #[inline]
     pub(crate) fn taps(&self) -> Taps {
         Taps::of_window(&self.window, self.input.c)
     }

@@ -103,7 +103,7 @@ impl Operator for Conv2d {
         let (input, output) = (io.operands.input(0), io.operands.output(0));
         let (_, zero) = score_format(self.labels, output);
         let g = self.geometry(input, out_shape.w);
-        let p = self.filter.reduction(&io.operands, &self.layer(&io.operands), g.fill.into(), zero).ok()?;
+        let p = io.reduction(&self.filter, &self.layer(&io.operands), [g.fill.into(), zero])?;
         let views = io.views()?;
         let x: &[i8] = bytemuck::cast_slice(views.inputs[0]);
         let [y, _] = views.outputs;

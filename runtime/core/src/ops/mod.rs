@@ -248,6 +248,50 @@ macro_rules! operators {
     };
 }
 
+/// Kernels that do without those of portable constants.
+macro_rules! packed_kernels {
+    ($($name:ident),*) => {
+        $(
+            impl $name {
+                /// The kernel of nodes whose constants are all packed, for `dunlin::model!`.
+                #[doc(hidden)]
+                pub const PACKED_KERNEL: Kernel = Kernel(|op, isa, io| {
+                    io.packed = true;
+                    match op {
+                        Op::$name(op) => on_isa!(isa, I => op.run::<I>(io)),
+                        _ => None,
+                    }
+                });
+            }
+        )*
+
+        /// The name of the constant that is the kernel of each node of a model.
+        #[cfg(feature = "encode")]
+        #[doc(hidden)]
+        pub fn kernel_names(model: &crate::Model<'_>) -> alloc::vec::Vec<&'static str> {
+            let t = model.tables();
+            let packed = |node: &crate::format::Node| {
+                let cx = Operands {
+                    tensors: t.tensors,
+                    inputs: model.ids(node.inputs),
+                    outputs: model.ids(node.outputs),
+                    data: t.data,
+                    target: t.target,
+                };
+                let has_kernel = matches!(node.op, $(Op::$name(_))|*);
+                has_kernel && node.op.packable(&cx).is_some_and(|(filter, layer, _)| filter.is_packed(&cx, &layer))
+            };
+            let same = |a: &Op, b: &Op| core::mem::discriminant(a) == core::mem::discriminant(b);
+            // A kernel for both forms runs the packed one as well: one kernel an operator is enough.
+            let all_packed = |op: &Op| t.nodes.iter().filter(|node| same(&node.op, op)).all(packed);
+            let name = |node: &crate::format::Node| if all_packed(&node.op) { "PACKED_KERNEL" } else { "KERNEL" };
+            t.nodes.iter().map(name).collect()
+        }
+    };
+}
+
+packed_kernels!(Conv2d, Conv2dAdd, DepthwiseConv2d, Dense);
+
 operators! {
     /// Convolution.
     Conv2d,

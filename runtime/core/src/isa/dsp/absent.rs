@@ -38,6 +38,18 @@ pub(super) fn add(p: &SumParams, a: Source<'_>, b: &[i8], out: &mut [i8]) {
     Scalar::add(p, a, b, out);
 }
 
+pub(super) fn dot(x: &[i8], w: &[i8], input_zero: i32, weight_zero: i32) -> i32 {
+    Scalar::dot(x, w, input_zero, weight_zero)
+}
+
+pub(super) fn dots(x: &[i8], w: &[i8], input_zero: i32, sums: &mut [i32]) {
+    Scalar::dots(x, w, input_zero, sums);
+}
+
+pub(super) fn portable(p: &Reduction<'_>, k: usize, rows: &[i8], out: &mut [i8], scratch: &mut [i8]) {
+    Scalar::matmul(p, k, rows, out, scratch);
+}
+
 pub(super) fn max(row: &[i8], out: &mut [i8]) {
     Scalar::max(row, out);
 }

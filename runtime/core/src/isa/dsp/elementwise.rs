@@ -1,7 +1,8 @@
 //! Elementwise kernels on the device.
 #![allow(unsafe_code, reason = "instructions that the compiler does not choose")]
 
-use crate::isa::{Isa, Scalar, Source, SumParams};
+use super::asm::Dots;
+use crate::isa::{Isa, Reduction, Scalar, Source, SumParams};
 use crate::quant::{Clamp, Requant};
 use core::arch::{asm, naked_asm};
 
@@ -173,3 +174,77 @@ fn least(a: u32, b: u32) -> u32 {
     }
     bytes
 }
+
+/// Minus a zero point in both halves of a word.
+fn negated(zero: i32) -> u32 {
+    let half = zero.wrapping_neg() as u32;
+    half << 16 | half & 0xffff
+}
+
+/// `sum_k (x[k] - input_zero) * (w[k] - weight_zero)`.
+pub(super) fn dot(x: &[i8], w: &[i8], input_zero: i32, weight_zero: i32) -> i32 {
+    let len = x.len().min(w.len());
+    let whole = len / 4 * 4;
+    let rest = Scalar::dot(&x[whole..len], &w[whole..len], input_zero, weight_zero);
+    if whole == 0 {
+        return rest;
+    }
+    let end = x[..whole].as_ptr_range().end;
+    // SAFETY: `whole` is a multiple of four, not zero, and both slices are as long.
+    let sum =
+        unsafe { super::asm::dot(x.as_ptr(), w.as_ptr(), end, negated(input_zero), negated(weight_zero)) };
+    sum.wrapping_add(rest)
+}
+
+/// `sums[i] = sum_k (x[k] - input_zero) * w[i, k]`.
+pub(super) fn dots(x: &[i8], w: &[i8], input_zero: i32, sums: &mut [i32]) {
+    let (k, whole) = (x.len(), x.len() / 4 * 4);
+    if whole == 0 || sums.len() < 4 {
+        for (sum, w) in sums.iter_mut().zip(w.chunks_exact(k)) {
+            *sum = dot(x, w, input_zero, 0);
+        }
+        return;
+    }
+    let last = sums.len() - 4;
+    for at in (0..sums.len()).step_by(4) {
+        // The last four overlap those before.
+        let at = at.min(last);
+        let (Some(w), Some(sums)) = (w.get(at * k..(at + 4) * k), sums.get_mut(at..at + 4)) else { return };
+        let arguments = Dots {
+            x: x.as_ptr(),
+            rows: w.as_ptr(),
+            stride: k,
+            zero: negated(input_zero),
+            end: x[..whole].as_ptr_range().end,
+            sums: sums.as_mut_ptr(),
+        };
+        // SAFETY: four rows of `k >= whole` weights and four sums; `whole` is a multiple of four and not zero.
+        unsafe { super::asm::dots(&arguments) };
+        if whole < k {
+            for (sum, w) in sums.iter_mut().zip(w.chunks_exact(k)) {
+                *sum = sum.wrapping_add(Scalar::dot(&x[whole..], &w[whole..], input_zero, 0));
+            }
+        }
+    }
+}
+
+/// Matrix product with portable weights.
+pub(super) fn portable(p: &Reduction<'_>, k: usize, rows: &[i8], out: &mut [i8], scratch: &mut [i8]) {
+    if p.weight_zero != 0 {
+        return Scalar::matmul(p, k, rows, out, scratch);
+    }
+    for (row, out) in rows.chunks_exact(k).zip(out.chunks_exact_mut(p.n)) {
+        let mut sums = [0; ROWS];
+        for (block, out) in out.chunks_mut(ROWS).enumerate() {
+            let from = block * ROWS;
+            let sums = &mut sums[..out.len()];
+            dots(row, &p.weights[from * k..], p.input_zero, sums);
+            for (i, (out, &sum)) in out.iter_mut().zip(&*sums).enumerate() {
+                *out = p.finish(from + i, sum);
+            }
+        }
+    }
+}
+
+/// Channels of a product with portable weights at once.
+const ROWS: usize = 16;

@@ -52,7 +52,7 @@ impl Isa for Dsp {
     fn matmul(p: &Reduction<'_>, k: usize, rows: &[i8], out: &mut [i8], scratch: &mut [i8]) {
         match p.packed {
             Some(constants) => full::matmul(p, constants, k, rows, out, scratch),
-            None => Scalar::matmul(p, k, rows, out, scratch),
+            None => kernel::portable(p, k, rows, out, scratch),
         }
     }
 
@@ -89,7 +89,11 @@ impl Isa for Dsp {
     }
 
     fn dot(x: &[i8], w: &[i8], input_zero: i32, weight_zero: i32) -> i32 {
-        Scalar::dot(x, w, input_zero, weight_zero)
+        kernel::dot(x, w, input_zero, weight_zero)
+    }
+
+    fn dots(x: &[i8], w: &[i8], input_zero: i32, sums: &mut [i32]) {
+        kernel::dots(x, w, input_zero, sums);
     }
 
     fn max(row: &[i8], out: &mut [i8]) {
