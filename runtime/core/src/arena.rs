@@ -170,6 +170,21 @@ impl<'s> Memory<'s> {
         outputs: [Region; 2],
         scratch: Region,
     ) -> Option<Views<'_>> {
+        // Most nodes have one input and one output, both in the arena: that is much cheaper.
+        if let (Place::Arena(a), Place::Arena(o)) = (inputs[0].place, outputs[0].place)
+            && a != o
+            && [inputs[1], outputs[1], states[0], states[1]].iter().all(|region| region.len == 0)
+        {
+            let regions = [inputs[0], outputs[0], scratch].each_ref().map(Region::in_arena);
+            let [a, o, scratch] = self.arena.get_disjoint_mut(regions).ok()?;
+            return Some(Views {
+                inputs: [a, nothing()],
+                states: [nothing(), nothing()],
+                outputs: [o, nothing()],
+                scratch,
+                in_place: false,
+            });
+        }
         let [mut a, mut b] = inputs;
         let in_place = a.place == outputs[0].place && a.len > 0;
         let same = b.len > 0 && b.place == a.place && b.len == a.len;
@@ -180,7 +195,7 @@ impl<'s> Memory<'s> {
             b = Region::EMPTY;
         }
         let [o, p] = outputs;
-        // Most nodes have one input and one output, and no state: fewer regions are much cheaper to tell apart.
+        // Fewer regions are much cheaper to tell apart.
         let [a0, b0, o0, p0, s0] = if b.len == 0 && p.len == 0 {
             let regions = [a, o, scratch].each_ref().map(Region::in_arena);
             let [a, o, s] = self.arena.get_disjoint_mut(regions).ok()?;

@@ -313,9 +313,9 @@ impl IsaKind {
         every_isa!(self, I => <I as Isa>::NAME)
     }
 
-    /// Bytes of working memory that a convolution likes to have.
-    pub(crate) fn conv_scratch(self, taps: Taps, n: usize) -> usize {
-        every_isa!(self, I => I::conv_scratch(taps, n))
+    /// Bytes of working memory that a convolution of so many output pixels at once likes to have.
+    pub(crate) fn conv_scratch(self, taps: Taps, n: usize, pixels: usize) -> usize {
+        every_isa!(self, I => I::image_scratch(taps, n, pixels))
     }
 
     /// Bytes of working memory that a product with `rows` rows likes to have.
@@ -433,6 +433,12 @@ pub(crate) trait Isa {
     fn conv_scratch(taps: Taps, n: usize) -> usize {
         let _ = n;
         taps.total() * Self::PATCHES
+    }
+
+    /// [`Isa::conv_scratch`] where the output has so many pixels.
+    fn image_scratch(taps: Taps, n: usize, pixels: usize) -> usize {
+        let _ = pixels;
+        Self::conv_scratch(taps, n)
     }
 
     /// Bytes that [`Isa::matmul`] likes to have for a network whose product has `rows` rows.

@@ -93,7 +93,10 @@ impl Operator for Conv2d {
         } else if self.window.is_pointwise() {
             isa.rows_scratch(taps, n, input.shape.pixels())
         } else {
-            isa.conv_scratch(taps, n)
+            // With labels the pixels come one by one.
+            let image = cx.output(0).shape;
+            let pixels = if self.labels.is_some() { 1 } else { image.h as usize * image.w as usize };
+            isa.conv_scratch(taps, n, pixels)
         };
         (work + self.labels.map_or(0, |labels| usize::from(labels.channels))) as u64
     }

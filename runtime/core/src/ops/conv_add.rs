@@ -85,7 +85,7 @@ impl Operator for Conv2dAdd {
         let work = if self.conv.window.is_pointwise() {
             isa.rows_scratch(taps, n, PIXELS)
         } else {
-            isa.conv_scratch(taps, n)
+            isa.conv_scratch(taps, n, PIXELS)
         };
         (block(n) + work) as u64
     }

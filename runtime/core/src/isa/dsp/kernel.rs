@@ -1,13 +1,18 @@
 //! Layers with packed weights on the device: what the tiles read is gathered here.
 #![allow(unsafe_code, reason = "calls of the inner loops, whose bounds are checked before")]
 
-use super::asm::{self, Gather, Row, Tile};
+use super::asm::{
+    self, DEPTHWISE_ROUND, DEPTHWISE_STEP, Gather, ROW_ROUND, ROW_STEP, Row, TILE_ROUND, TILE_STEP, Tile,
+};
 use super::elementwise::limit;
-pub(super) use super::elementwise::{add, dot, dots, max, portable};
-use super::full::{EXACT, FAST, Full, HEADER, PAIR, SEGMENT, channel, run_words};
+pub(super) use super::elementwise::{accumulate, add, dot, dots, max, portable};
+use super::full::{EXACT, FAST, Full, HEADER, PAIR, channel, run_words};
 use super::{Reduction, TILE, depthwise};
 use crate::isa::Geometry;
 use core::ptr;
+
+/// Taps for which the sum of channel b stays below 2^23.
+const SEGMENT: usize = 512;
 
 /// Words at the start of `bytes`, `None` where there is no room for them.
 fn words(bytes: &mut [i8], count: usize) -> Option<&mut [u32]> {
@@ -39,7 +44,7 @@ fn tiles(
 
 /// One tile; with step 0 all three pixels have the outputs of the third.
 fn tile(layer: &Full<'_>, n: usize, step: usize, out: &mut [i8], scratch: &[u32]) {
-    let rounds = layer.words.div_ceil(8);
+    let rounds = layer.words.div_ceil(TILE_ROUND);
     let fits = n > 0
         && layer.words > 0
         && out.len() >= 2 * step + n
@@ -50,14 +55,15 @@ fn tile(layer: &Full<'_>, n: usize, step: usize, out: &mut [i8], scratch: &[u32]
         return;
     }
     let mut arguments = Tile {
-        constants: layer.constants[HEADER..].as_ptr(),
+        zeros: [0; 6],
+        entry: (TILE_ROUND * rounds - layer.words) / 2 * TILE_STEP,
         x: scratch.as_ptr(),
         weights: layer.weights.as_ptr(),
         rounds,
-        entry: (8 * rounds - layer.words) / 2 * 68,
-        out: out.as_mut_ptr(),
-        step,
+        constants: layer.constants[HEADER..].as_ptr(),
+        before: out.as_mut_ptr().wrapping_sub(1),
         n,
+        step,
     };
     // SAFETY: the lengths were just compared with what the kernel reads and writes; `words` is even.
     unsafe { asm::tile(&mut arguments) };
@@ -79,17 +85,18 @@ fn row(p: &Reduction<'_>, layer: &Full<'_>, x: &[i8], out: &mut [i8]) {
         let mut tail = [0u8; 4];
         tail.iter_mut().zip(rest).for_each(|(tail, &x)| *tail = x as u8);
         Row {
-            constants: layer.constants[HEADER..].as_ptr(),
+            zeros: [0; 6],
+            stride: 4 * layer.words,
+            n,
+            entry: if fours == 0 { ROW_ROUND } else { fours.wrapping_neg() % ROW_ROUND } * ROW_STEP,
             x: whole.as_ptr(),
             weights: layer.weights[from / 2..].as_ptr(),
-            stride: 4 * layer.words,
             end: whole.as_ptr_range().end,
-            entry: if fours == 0 { 4 } else { fours.wrapping_neg() % 4 } * 96,
             tail: u32::from_le_bytes(tail),
             has_tail: usize::from(!rest.is_empty()),
-            out: ptr::null_mut(),
-            n,
             raw: ptr::null_mut(),
+            constants: layer.constants[HEADER..].as_ptr(),
+            out: ptr::null_mut(),
         }
     };
     if layer.grade() == FAST {
@@ -130,6 +137,11 @@ pub(super) fn matmul(
     let (k, n) = (layer.taps.len, p.n);
     if !matches!(layer.grade(), FAST | EXACT) || k == 0 || n == 0 {
         return 0;
+    }
+    if rows.len() == k {
+        row(p, layer, rows, &mut out[..n]);
+        limit(p.clamp, out);
+        return 1;
     }
     let count = (rows.len() / k).min(out.len() / n);
     let gather = |first: usize, scratch: &mut [u32]| gather_rows(rows, k, first, scratch);
@@ -197,7 +209,30 @@ fn gather(x: &[i8], pixel: usize, len: usize, runs: usize, step: usize, scratch:
 /// A run of one pixel: taps `left..right` are `values`, the others `fill`.
 fn place(values: &[i8], left: usize, len: usize, fill: i8, slot: usize, scratch: &mut [u32]) {
     let right = left + values.len();
+    if len.is_multiple_of(4) && left.is_multiple_of(4) && right.is_multiple_of(4) {
+        let pair = fill_pair(fill);
+        let (before, rest) = scratch.split_at_mut(TILE * left / 2);
+        let (inside, after) = rest.split_at_mut(TILE * values.len() / 2);
+        for words in before.chunks_exact_mut(TILE).chain(after.chunks_exact_mut(TILE)) {
+            words[slot] = pair;
+        }
+        for (words, four) in inside.chunks_exact_mut(2 * TILE).zip(values.chunks_exact(4)) {
+            let bytes = u32::from_le_bytes([four[0], four[1], four[2], four[3]].map(|x| x as u8));
+            words[slot] = sxtb16(bytes);
+            words[TILE + slot] = sxtb16(bytes.rotate_right(8));
+        }
+        return;
+    }
     let fill_bytes = u32::from_le_bytes([fill as u8; 4]);
+    if len == 4 {
+        // Bytes of the fill, then of the values.
+        let mut bytes = [fill; 4];
+        bytes[left..right].copy_from_slice(values);
+        let bytes = u32::from_le_bytes(bytes.map(|x| x as u8));
+        scratch[slot] = sxtb16(bytes);
+        scratch[TILE + slot] = sxtb16(bytes.rotate_right(8));
+        return;
+    }
     let mut words = scratch.iter_mut().skip(slot).step_by(TILE);
     for first in (0..len).step_by(4) {
         let bytes = if first >= right || first + 4 <= left {
@@ -299,19 +334,22 @@ impl Source<'_> {
         let (width, height, c) = (input.w as usize, input.h as usize, input.c as usize);
         let (y, x) = self.origin(pixel);
         let columns = self.len / c;
-        let mut runs = scratch.chunks_exact_mut(TILE * run_words(self.len));
-        for ky in 0..usize::from(w.kernel_h) {
-            let y = y + (ky * usize::from(w.dilation_h)) as isize;
-            let inside = y >= 0 && (y as usize) < height;
-            for kx in 0..self.pieces {
-                let Some(scratch) = runs.next() else { return };
-                let x = x + (kx * usize::from(w.dilation_w)) as isize;
-                let left = (-x).clamp(0, columns as isize);
-                let right = (width as isize - x).clamp(left, columns as isize);
-                let at = (y * width as isize + x + left) * c as isize;
-                let (left, count) = (left as usize * c, (right - left) as usize * c);
-                let values = if inside { self.image.get(at as usize..).unwrap_or(&[]) } else { &[] };
-                place(values.get(..count).unwrap_or(&[]), left, self.len, self.g.fill, slot, scratch);
+        let (run, rows, dilation) = (TILE * run_words(self.len), w.kernel_h.into(), w.dilation_h.into());
+        for piece in 0..self.pieces {
+            let x = x + (piece * usize::from(w.dilation_w)) as isize;
+            let left = (-x).clamp(0, columns as isize);
+            let right = (width as isize - x).clamp(left, columns as isize);
+            let count = (right - left) as usize * c;
+            // Where the run is beside the image, the column is not one of it: nothing is read.
+            let column = (x + left).max(0) as usize * c;
+            let left = (left as usize * c).min(self.len - count);
+            let runs = scratch.chunks_exact_mut(run).skip(piece).step_by(self.pieces);
+            let mut y = y as usize;
+            for scratch in runs.take(rows) {
+                let at = y.wrapping_mul(width * c).wrapping_add(column);
+                let values = if y < height { self.image.get(at..at + count).unwrap_or(&[]) } else { &[] };
+                place(values, left, self.len, self.g.fill, slot, scratch);
+                y = y.wrapping_add(dilation);
             }
         }
     }
@@ -358,19 +396,36 @@ pub(super) fn conv(
     scratch: &mut [i8],
 ) -> usize {
     let n = p.n;
-    let Some(scratch) = words(scratch, TILE * layer.words) else { return 0 };
     if layer.grade() != FAST || n == 0 || layer.taps.len == 0 {
         return 0;
     }
-    let count = out.len() / n;
+    let (count, needed) = (out.len() / n, TILE * layer.words);
     let pieces = layer.taps.runs / usize::from(g.window.kernel_h);
     let mut source = Source { g, image, len: layer.taps.len, pieces, next: g.pixel(first) };
-    if count >= TILE {
-        tiles(layer, n, 0..count, out, scratch, |at, scratch| source.blocks(first + at, scratch));
+    if let Some(scratch) = words(scratch, needed) {
+        if count >= TILE {
+            tiles(layer, n, 0..count, out, scratch, |at, scratch| source.blocks(first + at, scratch));
+        } else {
+            for (i, out) in out.chunks_exact_mut(n).enumerate() {
+                source.pixel(g.pixel(first + i), TILE - 1, scratch);
+                tile(layer, n, 0, out, scratch);
+            }
+        }
     } else {
-        for (i, out) in out.chunks_exact_mut(n).enumerate() {
-            source.pixel(g.pixel(first + i), TILE - 1, scratch);
-            tile(layer, n, 0, out, scratch);
+        let Some(patch) = scratch.get_mut(..layer.taps.total()) else { return 0 };
+        if !layer.taps.len.is_multiple_of(4) {
+            return 0;
+        }
+        // The end of the output serves as scratch until its turn comes; then one pixel after another is a row.
+        let front = out.len().saturating_sub(4 * needed + 3) / n;
+        let front = if front < TILE { 0 } else { front };
+        let (tiled, rest) = out.split_at_mut(front * n);
+        if let (true, Some(scratch)) = (front > 0, words(rest, needed)) {
+            tiles(layer, n, 0..front, tiled, scratch, |at, scratch| source.blocks(first + at, scratch));
+        }
+        for (i, out) in rest.chunks_exact_mut(n).enumerate() {
+            g.patch(image, first + front + i, patch);
+            row(p, layer, patch, out);
         }
     }
     limit(p.clamp, out);
@@ -452,15 +507,17 @@ pub(super) fn depthwise(
                     t += 1;
                 }
             }
-            let arguments = asm::Depthwise {
+            let rounds = taps.div_ceil(DEPTHWISE_ROUND);
+            let mut arguments = asm::Depthwise {
                 taps: table.as_ptr(),
                 constants: parts.start,
                 out: out[ox * c..][..c].as_mut_ptr(),
                 end: parts.end,
-                rounds: taps / 3,
+                rounds,
+                entry: (DEPTHWISE_ROUND * rounds - taps) * DEPTHWISE_STEP,
             };
             // SAFETY: every tap and the fill have `c` values, `out` too; `taps` pointers fit the table.
-            unsafe { asm::depthwise(&arguments) };
+            unsafe { asm::depthwise(&mut arguments) };
         }
     }
     for out in out.chunks_exact_mut(c) {

@@ -45,6 +45,12 @@ impl Isa for Dsp {
         tile_bytes(taps)
     }
 
+    fn image_scratch(taps: Taps, n: usize, pixels: usize) -> usize {
+        let tiles = tiles_scratch(taps, pixels.saturating_mul(n));
+        // Without, the last pixels are gathered as bytes, which lie as their halfwords where runs are whole fours.
+        if tiles == 0 && taps.len.is_multiple_of(4) { taps.total() } else { tile_bytes(taps) }
+    }
+
     fn rows_scratch(taps: Taps, n: usize, rows: usize) -> usize {
         if rows < TILE { 0 } else { tiles_scratch(taps, rows.saturating_mul(n)) }
     }
@@ -101,7 +107,7 @@ impl Isa for Dsp {
     }
 
     fn accumulate(row: &[i8], sum: &mut [i32]) {
-        Scalar::accumulate(row, sum);
+        kernel::accumulate(row, sum);
     }
 
     fn add(p: &SumParams, a: Source<'_>, b: &[i8], out: &mut [i8]) {
