@@ -34,7 +34,7 @@ pub(crate) use wide::{Biases, RectifyParams, SigmoidParams, SoftmaxParams, WideR
 pub(crate) use window::{Geometry, Taps};
 
 use crate::fixed16::{SIGMOID_ENTRIES, TABLE_ENTRIES};
-use crate::quant::{Clamp, Requant};
+use crate::quant::{Clamp, Clamp16, Requant};
 
 /// Instruction set that a session runs on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -486,15 +486,14 @@ pub(crate) trait Isa {
     /// `out[n] = saturated(factor * (bias[n] + sum_k (x[k] - zero) * w[n, k]))` in 16 bits; without biases, added to what
     /// `out` holds, saturated again. `w` is `[n, k]`, `out` and `bias` `[n]`; `k > 0`.
     fn project(x: &[i8], w: &[i8], zero: i32, bias: Option<&[i32]>, factor: Requant, out: &mut [i16]) {
-        const ROWS: usize = 8;
-        let blocks = w.chunks(ROWS * x.len()).zip(out.chunks_mut(ROWS));
-        for (block, (w, out)) in blocks.enumerate() {
+        const ROWS: usize = 4;
+        let k = x.len();
+        for (block, (w, out)) in w.chunks(ROWS * k).zip(out.chunks_mut(ROWS)).enumerate() {
             let mut sums = [0; ROWS];
             Self::dots(x, w, zero, &mut sums[..out.len()]);
-            for (i, (sum, out)) in sums.iter().zip(out).enumerate() {
-                let bias = bias.map(|bias| bias[block * ROWS + i]);
-                let value = factor.apply(bias.unwrap_or(0).wrapping_add(*sum));
-                let value = crate::quant::Clamp16::FULL.apply(value);
+            for (i, (out, &sum)) in out.iter_mut().zip(&sums).enumerate() {
+                let bias_of = bias.map_or(0, |bias| bias[block * ROWS + i]);
+                let value = Clamp16::FULL.apply(factor.apply(sum.wrapping_add(bias_of)));
                 *out = if bias.is_some() { value } else { out.saturating_add(value) };
             }
         }

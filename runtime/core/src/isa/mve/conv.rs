@@ -1,6 +1,6 @@
 //! Convolutions: how the rows of [`Tile::rows`] come about.
 
-use super::native::{copy_pieces, copy_windows as copy_runs, fill, rows as multiply};
+use super::native::{copy_grid, copy_pieces, copy_windows as copy_runs, fill, rows as multiply};
 use super::pack::{LANES, TapOrder, padded};
 use super::tile::Tile;
 use crate::isa::window::axis;
@@ -150,14 +150,21 @@ fn columns(g: &Geometry, image: &[i8], at: (usize, usize), count: usize, scratch
     if part.padded(g) {
         fill(g.fill, &mut scratch[..part.columns * pitch]);
     }
-    if part.inside == 0 {
+    if part.inside == 0 || part.rows == 0 {
         return;
     }
-    for ky in 0..part.rows {
-        let y = part.y + ky * usize::from(g.window.dilation_h);
-        let source = &image[(y * g.input.w as usize + part.x) * c..];
-        let to = &mut scratch[part.before * pitch + (part.above + ky) * c..];
-        copy_pieces(source, c, c, part.inside, to, pitch);
+    let row = g.input.w as usize * c * usize::from(g.window.dilation_h);
+    let from = &image[(part.y * g.input.w as usize + part.x) * c..];
+    let to = &mut scratch[part.before * pitch + part.above * c..];
+    if c.is_multiple_of(LANES) {
+        for start in (0..c).step_by(LANES) {
+            let grid = Grid { count: part.inside, step: c, pitch, rows: part.rows, row, to_row: c };
+            copy_grid(&grid, &from[start..], &mut to[start..]);
+        }
+    } else {
+        for ky in 0..part.rows {
+            copy_pieces(&from[ky * row..], c, c, part.inside, &mut to[ky * c..], pitch);
+        }
     }
 }
 
@@ -170,6 +177,21 @@ fn patches_for(t: &Tile<'_>, g: &Geometry, scratch: usize) -> usize {
         return 0;
     }
     (scratch + step).saturating_sub(usize::from(w.kernel_w) * column) / (t.taps() + step)
+}
+
+/// Pieces of sixteen bytes that are copied: `rows` times `count`.
+#[repr(C)]
+pub(super) struct Grid {
+    pub(super) count: usize,
+    /// From one piece to the next.
+    pub(super) step: usize,
+    /// From one copied piece to the next.
+    pub(super) pitch: usize,
+    pub(super) rows: usize,
+    /// From one row to the next.
+    pub(super) row: usize,
+    /// From one copied row to the next.
+    pub(super) to_row: usize,
 }
 
 /// Windows that are copied: `count` times `runs` runs of `len` bytes, at most 16.

@@ -59,7 +59,13 @@ impl Isa for Mve {
         match Tile::new(p, padded(k)) {
             Some(tile) if tile.taps() == k => native::rows(&tile, rows, k, out),
             Some(tile) => conv::rows(&tile, k, rows, k, out, scratch),
-            None => Scalar::matmul(p, k, rows, out, scratch),
+            None => {
+                for (row, out) in rows.chunks_exact(k).zip(out.chunks_exact_mut(p.n)) {
+                    for (c, (weights, out)) in p.weights.chunks_exact(k).zip(out).enumerate() {
+                        *out = p.finish(c, native::dot(row, weights, p.input_zero, p.weight_zero));
+                    }
+                }
+            }
         }
     }
 

@@ -1,6 +1,7 @@
 //! The kernels in plain Rust, for hosts that run files of this target.
 
-use super::conv::Windows;
+use super::conv::{Grid, Windows};
+use super::pack::LANES;
 use super::tile::Tile;
 use crate::fixed16::SIGMOID_ENTRIES;
 use crate::isa::{Isa, ProductParams, RescaleParams, Scalar, SigmoidParams, Source, SumParams};
@@ -24,6 +25,13 @@ pub(super) fn copy_pieces(
 ) {
     for i in 0..count {
         to[i * pitch..][..len].copy_from_slice(&from[i * from_pitch..][..len]);
+    }
+}
+
+/// Copies the pieces of a grid.
+pub(super) fn copy_grid(g: &Grid, from: &[i8], to: &mut [i8]) {
+    for row in 0..g.rows {
+        copy_pieces(&from[row * g.row..], g.step, LANES, g.count, &mut to[row * g.to_row..], g.pitch);
     }
 }
 

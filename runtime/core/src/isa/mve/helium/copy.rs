@@ -1,6 +1,7 @@
 //! Copies of equally spaced pieces.
 
-use crate::isa::mve::conv::Windows;
+use crate::isa::mve::conv::{Grid, Windows};
+use crate::isa::mve::pack::LANES;
 use core::arch::naked_asm;
 
 /// Copies `count` pieces of `len` bytes, `from_pitch` apart in `from`, to pieces `pitch` apart in `to`.
@@ -19,7 +20,18 @@ pub(in crate::isa::mve) fn copy_pieces(
     let to = &mut to[..(count - 1) * pitch + len];
     let pieces = Pieces { from: from.as_ptr(), from_pitch, to: to.as_mut_ptr(), pitch, count, len };
     // SAFETY: the slices just taken hold all pieces.
-    unsafe { if len == 16 { copy_16(&pieces) } else { copy(&pieces) } }
+    unsafe { copy(&pieces) }
+}
+
+/// Copies the pieces of a grid.
+pub(in crate::isa::mve) fn copy_grid(g: &Grid, from: &[i8], to: &mut [i8]) {
+    if g.count == 0 || g.rows == 0 {
+        return;
+    }
+    let from = &from[..(g.count - 1) * g.step + (g.rows - 1) * g.row + LANES];
+    let to = &mut to[..(g.count - 1) * g.pitch + (g.rows - 1) * g.to_row + LANES];
+    // SAFETY: the slices just taken hold all pieces.
+    unsafe { grid(g, from.as_ptr(), to.as_mut_ptr()) }
 }
 
 /// Copies the runs of some windows.
@@ -77,21 +89,28 @@ unsafe extern "C" fn copy(pieces: &Pieces) {
 
 /// # Safety
 ///
-/// All pieces must be there, at least one, of 16 bytes.
+/// All pieces must be there, at least one.
 #[unsafe(naked)]
-unsafe extern "C" fn copy_16(pieces: &Pieces) {
+unsafe extern "C" fn grid(grid: &Grid, from: *const i8, to: *mut i8) {
     naked_asm!(
         ".cpu cortex-m55",
-        "push {{r4-r6, lr}}",
-        "ldm r0, {{r1-r5}}",
-        "dls lr, r5",
+        "push {{r4-r10, lr}}",
+        "ldm r0, {{r3-r8}}",
         "2:",
-        "vldrb.u8 q0, [r1]",
-        "add r1, r1, r2",
-        "vstrb.8 q0, [r3]",
-        "add r3, r3, r4",
-        "le lr, 2b",
-        "pop {{r4-r6, pc}}",
+        "mov r9, r1",
+        "mov r10, r2",
+        "dls lr, r3",
+        "3:",
+        "vldrb.u8 q0, [r9]",
+        "add r9, r9, r4",
+        "vstrb.8 q0, [r10]",
+        "add r10, r10, r5",
+        "le lr, 3b",
+        "add r1, r1, r7",
+        "add r2, r2, r8",
+        "subs r6, r6, #1",
+        "bne 2b",
+        "pop {{r4-r10, pc}}",
     )
 }
 

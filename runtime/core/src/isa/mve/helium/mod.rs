@@ -10,7 +10,7 @@ mod part;
 mod recurrent;
 mod tail;
 
-pub(super) use copy::{copy_pieces, copy_windows, fill};
+pub(super) use copy::{copy_grid, copy_pieces, copy_windows, fill};
 pub(super) use depthwise::depthwise;
 pub(super) use element::{add, mul, rescale};
 pub(super) use gemm::rows;
