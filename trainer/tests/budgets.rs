@@ -1,22 +1,23 @@
 //! What a run of each model may cost on an emulated board: `tests/budgets.toml`, made by `cargo xtask budgets`.
 //!
-//! Each model is planned and packed for the board's core, as `dunlin export --for` does. The models are those of the repository, the golden ones and, where the conformance folder is there, the published ones,
-//! imported. Instructions are those of the cycle meter: exact, and the same on every machine with the same compiler.
+//! Each model is planned and packed for the board's core, as `dunlin export --for` does. The models are those of the
+//! repository, the golden ones and, where the conformance folder is there, the published ones, imported. Instructions are those of the cycle meter: exact, and the same on every machine with the same compiler.
 //! `DUNLIN_BUDGETS=show` prints what would change instead of failing, `DUNLIN_BUDGETS=overwrite` changes it.
 
+mod common;
+
+use common::{conformance, published, root, say};
 use dunlin::{AlignedVec, Model, Storage, Target};
 use dunlin_emulator::board::{Board, MPS2_AN386, MPS3_AN547};
 use dunlin_emulator::meter::{drawn_inputs, profile};
 use dunlin_emulator::{EmulateError, Job, Options as Emulation, Run, emulation_is_off, leave_out};
-use dunlin_trainer::export::{Options, pinned};
-use dunlin_trainer::import::tflite;
+use dunlin_trainer::export::Options;
 use dunlin_trainer::plan::{Plan, PlanOptions};
 use dunlin_trainer::quantise::QGraph;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 /// By how much a figure may exceed its budget before the test fails, and undercut it before the test hints at renewal:
@@ -111,15 +112,6 @@ fn compare(budgets: &Budgets, found: &Budgets, every_change: bool) -> (String, b
     (text, fails, renew)
 }
 
-/// Prints a line that the test harness does not capture.
-fn say(line: &str) {
-    let _ = writeln!(std::io::stderr(), "{line}");
-}
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
-}
-
 /// Every `.dun` file under `folder`, by its stem.
 fn files(folder: &Path, prefix: &str, models: &mut BTreeMap<String, Vec<u8>>) {
     let entries = std::fs::read_dir(folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
@@ -133,20 +125,15 @@ fn files(folder: &Path, prefix: &str, models: &mut BTreeMap<String, Vec<u8>>) {
     }
 }
 
-fn conformance() -> Option<PathBuf> {
-    let named = std::env::var_os("DUNLIN_CONFORMANCE").filter(|v| !v.is_empty()).map(PathBuf::from);
-    Some(named.unwrap_or(root().join("../shared/conformance")).join("tflite")).filter(|p| p.is_dir())
-}
-
 /// The published models, imported.
-fn published(folder: &Path, models: &mut BTreeMap<String, Vec<u8>>) {
+fn all_published(folder: &Path, models: &mut BTreeMap<String, Vec<u8>>) {
     let entries = std::fs::read_dir(folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
     for path in entries.map(|entry| entry.expect("an entry").path()) {
-        let Ok(model) = std::fs::read(path.join("model.tflite")) else { continue };
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let graph = tflite::import(&model, &name).unwrap_or_else(|e| panic!("{name}: {e}"));
-        let (_, file) = pinned(&graph, &Options::default()).unwrap_or_else(|e| panic!("{name}: {e}"));
-        models.insert(format!("{PUBLISHED}{name}"), file.as_slice().to_vec());
+        if path.join("model.tflite").is_file() {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            let (_, file) = published(folder, &name, &Options::default());
+            models.insert(format!("{PUBLISHED}{name}"), file);
+        }
     }
 }
 
@@ -204,11 +191,11 @@ fn models_keep_to_their_budgets() {
     files(&root().join("tests/golden"), "golden-", &mut models);
     let mut found = Budgets::default();
     match conformance() {
-        Some(folder) => published(&folder, &mut models),
+        Some(folder) => all_published(&folder, &mut models),
         None => {
             say("LEFT OUT: no conformance vectors; name their folder with DUNLIN_CONFORMANCE");
-            let published = |name: &String| name.starts_with(PUBLISHED);
-            found.models.extend(budgets.models.clone().into_iter().filter(|(n, _)| published(n)));
+            let absent = |name: &String| name.starts_with(PUBLISHED);
+            found.models.extend(budgets.models.clone().into_iter().filter(|(n, _)| absent(n)));
         }
     }
     for (name, file) in &models {

@@ -38,7 +38,8 @@ const PEERS: [Peer; 8] = [
     Peer { model: "hello", m4: 3_486, m55: 2_104, arena: None },
 ];
 
-/// Largest ratio to the peer's instructions, on the M4 and the M55. Dead channels are kept in `vww`, folded in `vww, folded`.
+/// Largest ratio to the peer's instructions, on the M4 and the M55. Dead channels are kept in `vww`; `vww, folded` is what an import
+/// gives.
 const BARS: [(&str, f64, f64); 9] = [
     ("ic", 0.55, 0.62),
     ("kws", 0.55, 0.60),
@@ -53,7 +54,7 @@ const BARS: [(&str, f64, f64); 9] = [
 
 /// Published best of the closed stacks on a Cortex-M4 at 120 MHz, in millions of cycles (MLPerf Tiny v1.1 to v1.3): time on
 /// silicon, flash wait states included.
-const SILICON: [(&str, f64); 4] = [("ic", 19.8), ("kws", 5.2), ("vww", 10.7), ("ad", 0.49)];
+const SILICON: [(&str, f64); 4] = [("ic", 19.8), ("kws", 5.2), ("vww, folded", 10.7), ("ad", 0.49)];
 
 /// Bounds of RAM that are tried, as parts of the arena without one.
 const BOUNDS: [f64; 3] = [0.9, 0.8, 0.7];

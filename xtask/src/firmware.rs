@@ -50,7 +50,7 @@ pub(crate) fn metered() -> Result<PathBuf, String> {
     command.env("CARGO_PROFILE_RELEASE_LTO", "fat").env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "1");
     call(command.current_dir(paths::root()).stdout(std::io::stderr()))?;
     let built = paths::cross(toolchain.name()).join(AARCH64).join("release/metered");
-    let program = paths::images().join("metered-aarch64");
+    let program = paths::metered();
     let failed = |error| format!("{} cannot be copied to {}: {error}", built.display(), program.display());
     fs::create_dir_all(paths::images()).map_err(failed)?;
     let fresh = program.with_extension(format!("new-{}", std::process::id()));

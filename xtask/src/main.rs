@@ -21,6 +21,7 @@ usage: cargo xtask COMMAND
   size [MODEL.dun ...]     code flash of each board's image, and of images with one model: those named and the committed
   golden [--overwrite]     show how the golden files and the budgets would change; with --overwrite, change them
   budgets [--overwrite]    the same of the budgets alone: instructions, arena and flash of each model
+  performance              measure the published models and write the tables of docs/performance.md
   firmware [--board B]     build the images; prints the path of each as the only output
   cyclemeter               build the QEMU plugin that counts instructions; prints its path as the only output
   metered                  build the program that runs models on AArch64 under it; prints its path as the only output
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
         ["size", models @ ..] => size::print(models),
         ["golden", rest @ ..] => tasks::golden(rest),
         ["budgets", rest @ ..] => tasks::budgets(rest),
+        ["performance"] => tasks::performance(),
         ["firmware"] => firmware::print(None),
         ["firmware", "--board", board] => firmware::print(Some(board)),
         ["cyclemeter"] => firmware::plugin().map(|path| println!("{}", path.display())),

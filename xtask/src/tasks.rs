@@ -34,6 +34,9 @@ fn with_images(mut command: std::process::Command, emulated: bool) -> std::proce
         if paths::plugin().is_file() {
             command.env("DUNLIN_CYCLEMETER", paths::plugin());
         }
+        if paths::metered().is_file() {
+            command.env("DUNLIN_METERED", paths::metered());
+        }
     } else {
         command.env(NO_EMULATION.0, NO_EMULATION.1);
     }
@@ -106,14 +109,25 @@ pub(crate) fn budgets(arguments: &[&str]) -> Result<(), String> {
         ["--overwrite"] => "overwrite",
         _ => return Err("usage: cargo xtask budgets [--overwrite]".to_owned()),
     };
+    call(measuring("budgets", "models_keep")?.env("DUNLIN_BUDGETS", mode))
+}
+
+/// Writes the tables of `docs/performance.md`.
+pub(crate) fn performance() -> Result<(), String> {
+    call(measuring("performance", "published")?.env("DUNLIN_PERFORMANCE", "overwrite"))
+}
+
+/// The test `name` of the trainer's test target `target`, with everything it measures with built.
+fn measuring(target: &str, name: &str) -> Result<std::process::Command, String> {
     let setup = Setup::find_or_install();
     let toolchain = setup.can("emulated boards")?;
-    // The boards of `trainer/tests/budgets.rs`.
+    // The boards whose figures are kept.
     [&MPS2_AN386, &MPS3_AN547]
         .into_iter()
         .try_for_each(|board| firmware::build(toolchain, board).map(|_| ()))?;
     firmware::plugin()?;
+    firmware::metered()?;
     let mut command = with_images(host_cargo(), true);
-    command.args(["test", "--package", "dunlin-trainer", "--test", "budgets", "--", "models_keep"]);
-    call(command.env("DUNLIN_BUDGETS", mode))
+    command.args(["test", "--package", "dunlin-trainer", "--test", target, "--", name]);
+    Ok(command)
 }

@@ -141,6 +141,25 @@ impl<'s> Memory<'s> {
         }
     }
 
+    /// As [`Memory::views`] for a node with one input and one output, both in the arena and apart: most nodes are such.
+    #[inline(always)]
+    pub(crate) fn plain_views(
+        &mut self,
+        input: Region,
+        output: Region,
+        scratch: Region,
+    ) -> Option<Views<'_>> {
+        let regions = [input, output, scratch].each_ref().map(Region::in_arena);
+        let [x, y, s] = self.arena.get_disjoint_mut(regions).ok()?;
+        Some(Views {
+            inputs: [x, &[]],
+            states: [&mut [], &mut []],
+            outputs: [y, &mut []],
+            scratch: s,
+            in_place: false,
+        })
+    }
+
     /// The regions of one node as slices that provably do not overlap.
     ///
     /// `None` where they do, which the parser has excluded.

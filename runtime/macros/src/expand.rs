@@ -2,7 +2,6 @@
 
 use crate::argument::{Module, Path};
 use crate::tokens::expression;
-use dunlin_core::ops::kernel_names;
 use dunlin_core::{AlignedVec, Model, Storage};
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -104,7 +103,7 @@ fn parts(path: &std::path::Path, bytes: &[u8]) -> Result<Parts, String> {
         byte_string(data)
     );
     // One kernel a node: operators that no node has are not linked.
-    let kernels = t.nodes.iter().zip(kernel_names(&parsed));
+    let kernels = t.nodes.iter().zip(parsed.kernel_names());
     let kernels: Vec<String> =
         kernels.map(|(node, name)| format!("::dunlin::ops::{}::{name}", node.op.name())).collect();
     list(&mut statics, "DUNLIN_KERNELS", "::dunlin::ops::Kernel", &kernels)?;

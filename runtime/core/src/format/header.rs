@@ -25,7 +25,7 @@ pub struct Header {
     pub target: Target,
     /// Bytes of the whole file.
     pub file_len: u32,
-    /// CRC-32 (ISO-HDLC) of all bytes from 16 on.
+    /// [`checksum`] of the file.
     pub crc: u32,
     /// Offset and length of the program (postcard).
     pub program: (u32, u32),

@@ -20,6 +20,7 @@ pub(crate) mod layer;
 mod mve;
 #[cfg(target_arch = "aarch64")]
 mod neon;
+pub(crate) mod parallel;
 pub(crate) mod scalar;
 #[cfg(any(target_arch = "aarch64", target_arch = "x86_64"))]
 mod tile;
@@ -453,6 +454,12 @@ pub(crate) trait Isa {
         g.window.taps() * g.input.c as usize
     }
 
+    /// Calls `run` with memory apart from the arena, for results that stand for a moment: none on a microcontroller, some
+    /// on a core with a large stack, where a layer in few large pieces is faster than in many small ones.
+    fn with_room<R>(run: impl FnOnce(&mut [i8]) -> R) -> R {
+        run(&mut [])
+    }
+
     /// `out[m, n] = finish(n, sum_k (rows[m, k] - input_zero) * (weights[n, k] - weight_zero))`.
     ///
     /// `rows` is `[m, k]`, portable weights `[n, k]`, `out` `[m, n]`; `k > 0`. Packed weights are those of
@@ -476,6 +483,23 @@ pub(crate) trait Isa {
         }
     }
 
+    /// `out[n] = saturated(factor * (bias[n] + sum_k (x[k] - zero) * w[n, k]))` in 16 bits; without biases, added to what
+    /// `out` holds, saturated again. `w` is `[n, k]`, `out` and `bias` `[n]`; `k > 0`.
+    fn project(x: &[i8], w: &[i8], zero: i32, bias: Option<&[i32]>, factor: Requant, out: &mut [i16]) {
+        const ROWS: usize = 8;
+        let blocks = w.chunks(ROWS * x.len()).zip(out.chunks_mut(ROWS));
+        for (block, (w, out)) in blocks.enumerate() {
+            let mut sums = [0; ROWS];
+            Self::dots(x, w, zero, &mut sums[..out.len()]);
+            for (i, (sum, out)) in sums.iter().zip(out).enumerate() {
+                let bias = bias.map(|bias| bias[block * ROWS + i]);
+                let value = factor.apply(bias.unwrap_or(0).wrapping_add(*sum));
+                let value = crate::quant::Clamp16::FULL.apply(value);
+                *out = if bias.is_some() { value } else { out.saturating_add(value) };
+            }
+        }
+    }
+
     /// Depthwise convolution of one image: the output rows from `first` on, as many as `out`, `[h, w, n]`, holds.
     ///
     /// Portable weights are `[kernel_h, kernel_w, n]`; packed ones those of `Layer::Depthwise`. Output channel `i`
@@ -494,8 +518,18 @@ pub(crate) trait Isa {
     /// `out[i] = max(out[i], row[i])`.
     fn max(row: &[i8], out: &mut [i8]);
 
-    /// `sum[i] += rows[k, i]` for all rows: `rows` is `[k, n]`, `sum` `[n]`.
-    fn accumulate(rows: &[i8], sum: &mut [i32]);
+    /// [`Isa::max`] of each row of `rows`, `[k, n]`.
+    fn max_rows(rows: &[i8], out: &mut [i8]) {
+        rows.chunks_exact(out.len()).for_each(|row| Self::max(row, out));
+    }
+
+    /// `sum[i] += row[i]`.
+    fn accumulate(row: &[i8], sum: &mut [i32]);
+
+    /// [`Isa::accumulate`] of each row of `rows`, `[k, n]`.
+    fn accumulate_rows(rows: &[i8], sum: &mut [i32]) {
+        rows.chunks_exact(sum.len()).for_each(|row| Self::accumulate(row, sum));
+    }
 
     /// Requantised sum. `b` is as long as `out`, or has one value for all.
     fn add(p: &SumParams, a: Source<'_>, b: &[i8], out: &mut [i8]);

@@ -178,6 +178,16 @@ impl<'a> Io<'a, '_> {
 
     /// Everything that a node with up to two inputs and two outputs touches.
     pub(crate) fn views(&mut self) -> Option<Views<'_>> {
+        if let ([x], [y]) = (self.operands.inputs, self.operands.outputs) {
+            let tensor = |id: u16| self.operands.tensors.get(usize::from(id));
+            let (x, y) = (tensor(*x)?, tensor(*y)?);
+            let in_arena = |tensor: &Tensor| matches!(tensor.place, Place::Arena(_));
+            if in_arena(x) && in_arena(y) && x.place != y.place {
+                let (x, y) = (self.region(x), self.region(y));
+                let scratch = self.scratch_region();
+                return self.memory.plain_views(x, y, scratch);
+            }
+        }
         let inputs = [self.input_region(0), self.input_region(1)];
         self.views_of(inputs)
     }
@@ -194,9 +204,13 @@ impl<'a> Io<'a, '_> {
         self.disjoint(inputs, states)
     }
 
+    fn scratch_region(&self) -> Region {
+        Region { place: Place::Arena(self.scratch.offset), len: self.scratch.len as usize }
+    }
+
     fn disjoint(&mut self, inputs: [Region; 2], states: [Region; 2]) -> Option<Views<'_>> {
         let outputs = [self.output_region(0), self.output_region(1)];
-        let scratch = Region { place: Place::Arena(self.scratch.offset), len: self.scratch.len as usize };
+        let scratch = self.scratch_region();
         self.memory.views(inputs, states, outputs, scratch)
     }
 }

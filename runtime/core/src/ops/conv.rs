@@ -6,7 +6,7 @@ use crate::error::NodeFault;
 #[cfg(feature = "encode")]
 use crate::format::Blob;
 use crate::format::{ALIGN, DType, Tensor};
-use crate::isa::{Geometry, Isa, IsaKind, Layer, Taps, argmax};
+use crate::isa::{Geometry, Isa, IsaKind, Layer, Taps, argmax, parallel};
 use crate::shape::Window;
 use serde::{Deserialize, Serialize};
 
@@ -119,20 +119,28 @@ impl Operator for Conv2d {
         if views.in_place {
             let (copy, scratch) = scratch.split_at_mut_checked(copied(k))?;
             let y: &mut [i8] = bytemuck::cast_slice_mut(y);
-            for out in y.chunks_mut(COPIED_ROWS * k) {
-                let rows = copy.get_mut(..out.len())?;
-                rows.copy_from_slice(out);
-                I::matmul(&p, k, rows, out, scratch);
-            }
-            return Some(());
+            return I::with_room(|room| {
+                let (copy, rows) = match room.len() / k {
+                    rows if rows > COPIED_ROWS => (room, rows),
+                    _ => (copy, COPIED_ROWS),
+                };
+                for out in y.chunks_mut(rows * k) {
+                    let rows = copy.get_mut(..out.len())?;
+                    rows.copy_from_slice(out);
+                    parallel::matmul::<I>(&p, k, rows, out, scratch);
+                }
+                Some(())
+            });
         }
         if x.is_empty() {
             return Some(());
         }
         for (image, out) in x.chunks_exact(image_len).zip(y.chunks_exact_mut(out_len)) {
             match (self.labels.is_some(), g.window.is_pointwise()) {
-                (false, true) => I::matmul(&p, k, image, bytemuck::cast_slice_mut(out), scratch),
-                (false, false) => I::conv(&p, &g, image, 0, bytemuck::cast_slice_mut(out), scratch),
+                (false, true) => parallel::matmul::<I>(&p, k, image, bytemuck::cast_slice_mut(out), scratch),
+                (false, false) => {
+                    parallel::conv::<I>(&p, &g, image, 0, bytemuck::cast_slice_mut(out), scratch)
+                }
                 (true, true) => {
                     for (row, label) in image.chunks_exact(k).zip(out) {
                         I::matmul(&p, k, row, scores, scratch);

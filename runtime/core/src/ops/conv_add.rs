@@ -8,7 +8,7 @@ use crate::error::NodeFault;
 #[cfg(feature = "encode")]
 use crate::format::Blob;
 use crate::format::{ALIGN, DType, Tensor};
-use crate::isa::{Isa, IsaKind, Layer, Source, SumParams, Taps};
+use crate::isa::{Isa, IsaKind, Layer, Source, SumParams, Taps, parallel};
 use serde::{Deserialize, Serialize};
 
 /// [`Conv2d`] and [`Add`] in one: the residual connection of a residual network.
@@ -115,27 +115,32 @@ impl Operator for Conv2dAdd {
         let k = g.taps().total();
         let image_len = shape.elements() / shape.n as usize;
         let out_len = out_shape.elements() / out_shape.n as usize;
-        for (n, image) in x.chunks_exact(image_len).enumerate() {
-            let images = n * out_len..(n + 1) * out_len;
-            let out = y.get_mut(images.clone())?;
-            for (i, out) in out.chunks_mut(PIXELS * p.n).enumerate() {
-                let result = result.get_mut(..out.len())?;
-                let first = i * PIXELS;
-                if g.window.is_pointwise() {
-                    let rows = image.get(first * k..first * k + out.len() / p.n * k)?;
-                    I::matmul(&p, k, rows, result, scratch);
-                } else {
-                    I::conv(&p, &g, image, first, result, scratch);
+        I::with_room(|room| {
+            // Whole output rows at a time where there is room for them.
+            let rows = room.len() / (g.width * p.n);
+            let (result, pixels) = if rows > 0 { (room, rows * g.width) } else { (result, PIXELS) };
+            for (n, image) in x.chunks_exact(image_len).enumerate() {
+                let images = n * out_len..(n + 1) * out_len;
+                let out = y.get_mut(images.clone())?;
+                for (i, out) in out.chunks_mut(pixels * p.n).enumerate() {
+                    let result = result.get_mut(..out.len())?;
+                    let first = i * pixels;
+                    if g.window.is_pointwise() {
+                        let rows = image.get(first * k..first * k + out.len() / p.n * k)?;
+                        parallel::matmul::<I>(&p, k, rows, result, scratch);
+                    } else {
+                        parallel::conv::<I>(&p, &g, image, first, result, scratch);
+                    }
+                    let source = if in_place {
+                        Source::InPlace
+                    } else {
+                        let start = images.start + first * p.n;
+                        Source::From(other.get(start..start + out.len())?)
+                    };
+                    I::add(&sum, source, result, out);
                 }
-                let source = if in_place {
-                    Source::InPlace
-                } else {
-                    let start = images.start + first * p.n;
-                    Source::From(other.get(start..start + out.len())?)
-                };
-                I::add(&sum, source, result, out);
             }
-        }
-        Some(())
+            Some(())
+        })
     }
 }

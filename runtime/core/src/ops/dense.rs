@@ -5,7 +5,7 @@ use crate::error::NodeFault;
 #[cfg(feature = "encode")]
 use crate::format::Blob;
 use crate::format::DType;
-use crate::isa::{Isa, IsaKind, Layer, Taps};
+use crate::isa::{Isa, IsaKind, Layer, Taps, parallel};
 use serde::{Deserialize, Serialize};
 
 /// Fully connected layer, int8, TensorFlow Lite semantics, applied to every row.
@@ -60,7 +60,13 @@ impl Operator for Dense {
         let views = io.views()?;
         let [y, _] = views.outputs;
         let scratch = bytemuck::cast_slice_mut(views.scratch);
-        I::matmul(&p, k, bytemuck::cast_slice(views.inputs[0]), bytemuck::cast_slice_mut(y), scratch);
+        parallel::matmul::<I>(
+            &p,
+            k,
+            bytemuck::cast_slice(views.inputs[0]),
+            bytemuck::cast_slice_mut(y),
+            scratch,
+        );
         Some(())
     }
 }

@@ -5,7 +5,7 @@ use crate::error::NodeFault;
 #[cfg(feature = "encode")]
 use crate::format::Blob;
 use crate::format::{ALIGN, DType, Tensor};
-use crate::isa::{Geometry, Isa, IsaKind, Layer, Reduction};
+use crate::isa::{Geometry, Isa, IsaKind, Layer, Reduction, parallel};
 use crate::shape::{Shape, Window};
 use serde::{Deserialize, Serialize};
 
@@ -133,7 +133,7 @@ impl Operator for DepthwiseConv2d {
         let image_len = shape.elements() / shape.n as usize;
         let out_len = out_shape.elements() / out_shape.n as usize;
         for (image, out) in x.chunks_exact(image_len).zip(y.chunks_exact_mut(out_len)) {
-            I::depthwise(&p, &g, image, 0, out, scratch);
+            parallel::depthwise::<I>(&p, &g, image, 0, out, scratch);
         }
         Some(())
     }

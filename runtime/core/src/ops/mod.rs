@@ -265,27 +265,13 @@ macro_rules! packed_kernels {
             }
         )*
 
-        /// The name of the constant that is the kernel of each node of a model.
-        #[cfg(feature = "encode")]
-        #[doc(hidden)]
-        pub fn kernel_names(model: &crate::Model<'_>) -> alloc::vec::Vec<&'static str> {
-            let t = model.tables();
-            let packed = |node: &crate::format::Node| {
-                let cx = Operands {
-                    tensors: t.tensors,
-                    inputs: model.ids(node.inputs),
-                    outputs: model.ids(node.outputs),
-                    data: t.data,
-                    target: t.target,
-                };
-                let has_kernel = matches!(node.op, $(Op::$name(_))|*);
-                has_kernel && node.op.packable(&cx).is_some_and(|(filter, layer, _)| filter.is_packed(&cx, &layer))
-            };
-            let same = |a: &Op, b: &Op| core::mem::discriminant(a) == core::mem::discriminant(b);
-            // A kernel for both forms runs the packed one as well: one kernel an operator is enough.
-            let all_packed = |op: &Op| t.nodes.iter().filter(|node| same(&node.op, op)).all(packed);
-            let name = |node: &crate::format::Node| if all_packed(&node.op) { "PACKED_KERNEL" } else { "KERNEL" };
-            t.nodes.iter().map(name).collect()
+        impl Op {
+            /// Whether the constants of the node are packed, and the operator has a kernel for only such.
+            #[cfg(feature = "encode")]
+            pub(crate) fn packed(&self, cx: &Operands<'_>) -> bool {
+                let has_kernel = matches!(self, $(Self::$name(_))|*);
+                has_kernel && self.packable(cx).is_some_and(|(filter, layer, _)| filter.is_packed(cx, &layer))
+            }
         }
     };
 }

@@ -36,13 +36,19 @@ impl Tile for Pairs {
         }
     }
 
-    unsafe fn block(panel: *const i16, finish: &Finish, place: &Place<i16>, pixels: usize, out: *mut i8) {
+    unsafe fn block(
+        panels: *const i16,
+        finishes: &[Finish],
+        place: &Place<i16>,
+        pixels: usize,
+        out: *mut i8,
+    ) {
         // SAFETY: the caller's.
         unsafe {
             match pixels {
-                4 => block::<4>(panel, finish, place, out),
-                2 => block::<2>(panel, finish, place, out),
-                _ => block::<1>(panel, finish, place, out),
+                4 => block::<4>(panels, finishes, place, out),
+                2 => block::<2>(panels, finishes, place, out),
+                _ => block::<1>(panels, finishes, place, out),
             }
         }
     }
@@ -56,30 +62,39 @@ impl Tile for Pairs {
 /// # Safety
 /// That of [`Tile::block`].
 #[target_feature(enable = "avx2")]
-unsafe fn block<const P: usize>(mut w: *const i16, finish: &Finish, place: &Place<i16>, out: *mut i8) {
+unsafe fn block<const P: usize>(
+    mut w: *const i16,
+    finishes: &[Finish],
+    place: &Place<i16>,
+    mut out: *mut i8,
+) {
     let runs = place.runs;
-    // SAFETY: the caller keeps every step of every run and the rows of `out` in bounds; the panel is as long as all steps.
+    // SAFETY: the caller keeps every step of every run and the rows of `out` in bounds; the panels are as
+    // long as all their steps.
     unsafe {
-        let mut sums = [bias(finish); P];
-        let mut run = place.taps;
-        for _ in 0..runs.count {
-            let mut x = [run; P];
-            for i in 0..P {
-                x[i] = run.add(place.offsets[i]);
-            }
-            for step in 0..runs.steps {
-                let low = _mm256_loadu_si256(w.cast());
-                let high = _mm256_loadu_si256(w.add(16).cast());
+        for finish in finishes {
+            let mut sums = [bias(finish); P];
+            let mut run = place.taps;
+            for _ in 0..runs.count {
+                let mut x = [run; P];
                 for i in 0..P {
-                    let pair = _mm256_set1_epi32(x[i].add(2 * step).cast::<i32>().read_unaligned());
-                    sums[i][0] = _mm256_add_epi32(sums[i][0], _mm256_madd_epi16(low, pair));
-                    sums[i][1] = _mm256_add_epi32(sums[i][1], _mm256_madd_epi16(high, pair));
+                    x[i] = run.add(place.offsets[i]);
                 }
-                w = w.add(32);
+                for step in 0..runs.steps {
+                    let low = _mm256_loadu_si256(w.cast());
+                    let high = _mm256_loadu_si256(w.add(16).cast());
+                    for i in 0..P {
+                        let pair = _mm256_set1_epi32(x[i].add(2 * step).cast::<i32>().read_unaligned());
+                        sums[i][0] = _mm256_add_epi32(sums[i][0], _mm256_madd_epi16(low, pair));
+                        sums[i][1] = _mm256_add_epi32(sums[i][1], _mm256_madd_epi16(high, pair));
+                    }
+                    w = w.add(32);
+                }
+                run = run.add(runs.stride);
             }
-            run = run.add(runs.stride);
+            finished(finish, &sums, out, place.row);
+            out = out.add(16);
         }
-        finished(finish, &sums, out, place.row);
     }
 }
 

@@ -39,14 +39,14 @@ impl Tile for Quads {
         }
     }
 
-    unsafe fn block(panel: *const i8, finish: &Finish, place: &Place<u8>, pixels: usize, out: *mut i8) {
+    unsafe fn block(panels: *const i8, finishes: &[Finish], place: &Place<u8>, pixels: usize, out: *mut i8) {
         // SAFETY: the caller's.
         unsafe {
             match pixels {
-                8 => block::<8>(panel, finish, place, out),
-                4 => block::<4>(panel, finish, place, out),
-                2 => block::<2>(panel, finish, place, out),
-                _ => block::<1>(panel, finish, place, out),
+                8 => block::<8>(panels, finishes, place, out),
+                4 => block::<4>(panels, finishes, place, out),
+                2 => block::<2>(panels, finishes, place, out),
+                _ => block::<1>(panels, finishes, place, out),
             }
         }
     }
@@ -59,31 +59,35 @@ impl Tile for Quads {
 /// # Safety
 /// That of [`Tile::block`].
 #[target_feature(enable = "avx2,avx512f,avx512vnni")]
-unsafe fn block<const P: usize>(mut w: *const i8, finish: &Finish, place: &Place<u8>, out: *mut i8) {
+unsafe fn block<const P: usize>(mut w: *const i8, finishes: &[Finish], place: &Place<u8>, mut out: *mut i8) {
     let runs = place.runs;
-    // SAFETY: the caller keeps every step of every run and the rows of `out` in bounds; the panel is as long as all steps.
+    // SAFETY: the caller keeps every step of every run and the rows of `out` in bounds; the panels are as
+    // long as all their steps.
     unsafe {
-        let mut sums = [_mm512_loadu_si512(finish.bias.as_ptr().cast()); P];
-        let mut run = place.taps;
-        for _ in 0..runs.count {
-            let mut x = [run; P];
-            for i in 0..P {
-                x[i] = run.add(place.offsets[i]);
-            }
-            for step in 0..runs.steps {
-                let weights = _mm512_loadu_si512(w.cast());
+        for finish in finishes {
+            let mut sums = [_mm512_loadu_si512(finish.bias.as_ptr().cast()); P];
+            let mut run = place.taps;
+            for _ in 0..runs.count {
+                let mut x = [run; P];
                 for i in 0..P {
-                    let four = _mm512_set1_epi32(x[i].add(4 * step).cast::<i32>().read_unaligned());
-                    sums[i] = _mm512_dpbusd_epi32(sums[i], four, weights);
+                    x[i] = run.add(place.offsets[i]);
                 }
-                w = w.add(64);
+                for step in 0..runs.steps {
+                    let weights = _mm512_loadu_si512(w.cast());
+                    for i in 0..P {
+                        let four = _mm512_set1_epi32(x[i].add(4 * step).cast::<i32>().read_unaligned());
+                        sums[i] = _mm512_dpbusd_epi32(sums[i], four, weights);
+                    }
+                    w = w.add(64);
+                }
+                run = run.add(runs.stride);
             }
-            run = run.add(runs.stride);
+            let mut halves = [[_mm256_setzero_si256(); 2]; P];
+            for i in 0..P {
+                halves[i] = [_mm512_castsi512_si256(sums[i]), _mm512_extracti64x4_epi64::<1>(sums[i])];
+            }
+            tile::finished(finish, &halves, out, place.row);
+            out = out.add(16);
         }
-        let mut halves = [[_mm256_setzero_si256(); 2]; P];
-        for i in 0..P {
-            halves[i] = [_mm512_castsi512_si256(sums[i]), _mm512_extracti64x4_epi64::<1>(sums[i])];
-        }
-        tile::finished(finish, &halves, out, place.row);
     }
 }

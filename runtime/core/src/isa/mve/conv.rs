@@ -1,6 +1,6 @@
 //! Convolutions: how the rows of [`Tile::rows`] come about.
 
-use super::copy::{Windows, copy_pieces, fill};
+use super::native::{copy_pieces, copy_windows as copy_runs, fill, rows as multiply};
 use super::pack::{LANES, TapOrder, padded};
 use super::tile::Tile;
 use crate::isa::window::axis;
@@ -26,14 +26,15 @@ pub(super) fn rows(t: &Tile<'_>, k: usize, x: &[i8], step: usize, out: &mut [i8]
     let m = out.len() / t.n;
     let taps = t.taps();
     // Rows that may be read in whole blocks of taps.
-    let inside = x.len().checked_sub(taps).map_or(0, |room| if step == 0 { m } else { room / step + 1 });
+    let inside =
+        x.len().checked_sub(taps).map_or(0, |room| room.checked_div(step).map_or(m, |steps| steps + 1));
     let inside = inside.min(m);
     let (direct, rest) = out.split_at_mut(inside * t.n);
-    t.rows(x, step, direct);
+    multiply(t, x, step, direct);
     for (i, out) in rest.chunks_exact_mut(t.n).enumerate() {
         let Some(patch) = scratch.get_mut(..taps) else { return };
         patch[..k].copy_from_slice(&x[(inside + i) * step..][..k]);
-        t.rows(patch, 0, out);
+        multiply(t, patch, 0, out);
     }
 }
 
@@ -84,12 +85,12 @@ pub(super) fn conv(
             Way::Columns => {
                 let step = usize::from(w.stride_w) * usize::from(w.kernel_h) * g.input.c as usize;
                 columns(g, image, (oy, ox), count, scratch);
-                t.rows(scratch, step, block);
+                multiply(t, scratch, step, block);
             }
             Way::Rows => {
                 let (patches, band) = scratch.split_at_mut(count * t.taps());
                 copy_windows(t, g, image, (oy, ox), count, band, patches);
-                t.rows(patches, t.taps(), block);
+                multiply(t, patches, t.taps(), block);
             }
         }
         out = rest;
@@ -171,6 +172,22 @@ fn patches_for(t: &Tile<'_>, g: &Geometry, scratch: usize) -> usize {
     (scratch + step).saturating_sub(usize::from(w.kernel_w) * column) / (t.taps() + step)
 }
 
+/// Windows that are copied: `count` times `runs` runs of `len` bytes, at most 16.
+#[repr(C)]
+pub(super) struct Windows {
+    /// From one window to the next.
+    pub(super) step: usize,
+    /// From one run to the next.
+    pub(super) pitch: usize,
+    pub(super) runs: usize,
+    /// From one copied window to the next.
+    pub(super) to_step: usize,
+    pub(super) count: usize,
+    pub(super) len: usize,
+    /// From one copied run to the next.
+    pub(super) to_pitch: usize,
+}
+
 /// Copies the windows of `count` outputs from output pixel `at` on, by way of the rows that they lie in, padded.
 fn copy_windows(
     t: &Tile<'_>,
@@ -206,7 +223,7 @@ fn copy_windows(
             len: LANES.min(taps.len - start),
             to_pitch: taps.len,
         };
-        windows.copy(&band[start..], &mut patches[start..]);
+        copy_runs(&windows, &band[start..], &mut patches[start..]);
     }
 }
 
@@ -215,6 +232,6 @@ fn one_by_one(t: &Tile<'_>, g: &Geometry, image: &[i8], first: usize, out: &mut 
     let Some(patch) = scratch.get_mut(..t.taps()) else { return };
     for (i, out) in out.chunks_exact_mut(t.n).enumerate() {
         g.patch(image, first + i, &mut patch[..g.taps().total()]);
-        t.rows(patch, 0, out);
+        multiply(t, patch, 0, out);
     }
 }

@@ -1,32 +1,33 @@
 //! Helium: Cortex-M55, M85.
+//!
+//! [`pack`] says how layers lie in memory, [`conv`] and [`depthwise`] how the rows that a loop reads come about. The loops
+//! themselves are `native`: assembly on these cores, plain Rust over the same layout elsewhere.
 
-#[cfg(all(target_arch = "arm", target_os = "none", feature = "isa-mve"))]
-#[allow(unsafe_code, reason = "Helium registers cannot leave an assembly block")]
-mod byte;
 mod conv;
-mod copy;
 mod depthwise;
 #[cfg(all(target_arch = "arm", target_os = "none", feature = "isa-mve"))]
 #[allow(unsafe_code, reason = "Helium registers cannot leave an assembly block")]
-mod element;
-#[cfg(all(target_arch = "arm", target_os = "none", feature = "isa-mve"))]
-#[allow(unsafe_code, reason = "Helium registers cannot leave an assembly block")]
-mod gather;
-#[cfg(all(target_arch = "arm", target_os = "none", feature = "isa-mve"))]
-#[allow(unsafe_code, reason = "Helium registers cannot leave an assembly block")]
-mod gemm;
+mod helium;
 mod pack;
-#[cfg(all(target_arch = "arm", target_os = "none", feature = "isa-mve"))]
-mod tail;
+#[cfg(not(all(target_arch = "arm", target_os = "none", feature = "isa-mve")))]
+mod plain;
 mod tile;
+
+#[cfg(all(target_arch = "arm", target_os = "none", feature = "isa-mve"))]
+use helium as native;
+#[cfg(not(all(target_arch = "arm", target_os = "none", feature = "isa-mve")))]
+use plain as native;
 
 #[cfg(feature = "encode")]
 pub(super) use pack::pack;
 pub(super) use pack::{channel, packed};
 
 use super::{
-    Geometry, Isa, Layer, ProductParams, Reduction, RescaleParams, Scalar, Source, SumParams, Taps, generic,
+    Geometry, Isa, Layer, ProductParams, Reduction, RescaleParams, Scalar, SigmoidParams, Source, SumParams,
+    Taps, generic,
 };
+use crate::fixed16::SIGMOID_ENTRIES;
+use crate::quant::Requant;
 use pack::{LANES, padded};
 use tile::Tile;
 
@@ -56,6 +57,7 @@ impl Isa for Mve {
 
     fn matmul(p: &Reduction<'_>, k: usize, rows: &[i8], out: &mut [i8], scratch: &mut [i8]) {
         match Tile::new(p, padded(k)) {
+            Some(tile) if tile.taps() == k => native::rows(&tile, rows, k, out),
             Some(tile) => conv::rows(&tile, k, rows, k, out, scratch),
             None => Scalar::matmul(p, k, rows, out, scratch),
         }
@@ -80,7 +82,7 @@ impl Isa for Mve {
         let taps = if full { padded(g.window.taps()) } else { LANES };
         match Tile::new(p, taps) {
             Some(tile) if full => conv::conv(&tile, g, image, first * g.width, out, scratch),
-            Some(tile) => depthwise::depthwise(&tile, g, image, first, out, scratch),
+            Some(tile) => native::depthwise(&tile, g, image, first, out, scratch),
             None => generic::depthwise(p, g, image, first, out, scratch),
         }
     }
@@ -90,11 +92,19 @@ impl Isa for Mve {
     }
 
     fn max(row: &[i8], out: &mut [i8]) {
-        native::max(row, out);
+        native::max_rows(row, out);
     }
 
-    fn accumulate(rows: &[i8], sum: &mut [i32]) {
-        native::accumulate(rows, sum);
+    fn max_rows(rows: &[i8], out: &mut [i8]) {
+        native::max_rows(rows, out);
+    }
+
+    fn accumulate(row: &[i8], sum: &mut [i32]) {
+        native::accumulate_rows(row, sum);
+    }
+
+    fn accumulate_rows(rows: &[i8], sum: &mut [i32]) {
+        native::accumulate_rows(rows, sum);
     }
 
     fn add(p: &SumParams, a: Source<'_>, b: &[i8], out: &mut [i8]) {
@@ -113,85 +123,19 @@ impl Isa for Mve {
         native::rescale(p, a, out);
     }
 
+    fn project(x: &[i8], w: &[i8], zero: i32, bias: Option<&[i32]>, factor: Requant, out: &mut [i16]) {
+        native::project(x, w, zero, bias, factor, out);
+    }
+
+    fn logistic16(p: &SigmoidParams, table: &[u16; SIGMOID_ENTRIES], a: Source<'_, i16>, out: &mut [i16]) {
+        native::logistic16(p, table, a, out);
+    }
+
+    fn tanh16(p: &SigmoidParams, table: &[u16; SIGMOID_ENTRIES], a: Source<'_, i16>, out: &mut [i16]) {
+        native::tanh16(p, table, a, out);
+    }
+
     fn softmax(exp: &[i32], row: &[i8], out: &mut [i8]) {
         Scalar::softmax(exp, row, out);
-    }
-}
-
-/// The kernels that have no layout of their own, on other cores.
-#[cfg(not(all(target_arch = "arm", target_os = "none", feature = "isa-mve")))]
-mod native {
-    use super::{Isa, ProductParams, RescaleParams, Scalar, Source, SumParams};
-
-    pub(super) fn dot(x: &[i8], w: &[i8], input_zero: i32, weight_zero: i32) -> i32 {
-        Scalar::dot(x, w, input_zero, weight_zero)
-    }
-
-    pub(super) fn max(row: &[i8], out: &mut [i8]) {
-        Scalar::max(row, out);
-    }
-
-    pub(super) fn accumulate(rows: &[i8], sum: &mut [i32]) {
-        Scalar::accumulate(rows, sum);
-    }
-
-    pub(super) fn add(p: &SumParams, a: Source<'_>, b: &[i8], out: &mut [i8]) {
-        Scalar::add(p, a, b, out);
-    }
-
-    pub(super) fn mul(p: &ProductParams, a: Source<'_>, b: &[i8], out: &mut [i8]) {
-        Scalar::mul(p, a, b, out);
-    }
-
-    pub(super) fn lookup(table: &[i8; 256], a: Source<'_>, out: &mut [i8]) {
-        Scalar::lookup(table, a, out);
-    }
-
-    pub(super) fn rescale(p: &RescaleParams, a: Source<'_>, out: &mut [i8]) {
-        Scalar::rescale(p, a, out);
-    }
-}
-
-/// The kernels that have no layout of their own.
-#[cfg(all(target_arch = "arm", target_os = "none", feature = "isa-mve"))]
-#[allow(unsafe_code, reason = "Helium registers cannot leave an assembly block")]
-mod native {
-    use super::{Source, byte};
-
-    pub(super) use super::element::{add, mul, rescale};
-
-    pub(super) fn dot(x: &[i8], w: &[i8], input_zero: i32, weight_zero: i32) -> i32 {
-        let mut sums = [0i32; 3];
-        let len = x.len().min(w.len());
-        // SAFETY: both have `len` values.
-        unsafe { byte::dot(x.as_ptr(), w.as_ptr(), len, sums.as_mut_ptr()) };
-        let [products, x, w] = sums;
-        let both = input_zero.wrapping_mul(weight_zero).wrapping_mul(len as i32);
-        products
-            .wrapping_sub(input_zero.wrapping_mul(w))
-            .wrapping_sub(weight_zero.wrapping_mul(x))
-            .wrapping_add(both)
-    }
-
-    pub(super) fn max(row: &[i8], out: &mut [i8]) {
-        // SAFETY: both have as many values as the shorter.
-        unsafe { byte::max(row.as_ptr(), out.as_mut_ptr(), row.len().min(out.len())) }
-    }
-
-    pub(super) fn accumulate(rows: &[i8], sum: &mut [i32]) {
-        let count = rows.len().checked_div(sum.len()).unwrap_or(0);
-        if count > 0 {
-            // SAFETY: `rows` has `count` rows as long as `sum`.
-            unsafe { byte::accumulate(rows.as_ptr(), sum.as_mut_ptr(), sum.len(), count) }
-        }
-    }
-
-    pub(super) fn lookup(table: &[i8; 256], a: Source<'_>, out: &mut [i8]) {
-        let (a, len) = match a {
-            Source::InPlace => (out.as_ptr(), out.len()),
-            Source::From(a) => (a.as_ptr(), out.len().min(a.len())),
-        };
-        // SAFETY: `a` and `out` have `len` values, and an index is a byte.
-        unsafe { byte::lookup(table.as_ptr(), a, out.as_mut_ptr(), len) }
     }
 }

@@ -72,14 +72,14 @@ impl Tile for Dot {
         });
     }
 
-    unsafe fn block(panel: *const i8, finish: &Finish, place: &Place<i8>, pixels: usize, out: *mut i8) {
+    unsafe fn block(panels: *const i8, finishes: &[Finish], place: &Place<i8>, pixels: usize, out: *mut i8) {
         // SAFETY: the caller's.
         unsafe {
             match pixels {
-                8 => block::<8>(panel, finish, place, out),
-                4 => block::<4>(panel, finish, place, out),
-                2 => block::<2>(panel, finish, place, out),
-                _ => block::<1>(panel, finish, place, out),
+                8 => block::<8>(panels, finishes, place, out),
+                4 => block::<4>(panels, finishes, place, out),
+                2 => block::<2>(panels, finishes, place, out),
+                _ => block::<1>(panels, finishes, place, out),
             }
         }
     }
@@ -112,42 +112,46 @@ fn transposed(rows: [int8x16_t; 4]) -> [int8x16_t; 4] {
 
 /// # Safety
 /// That of [`Tile::block`].
-unsafe fn block<const P: usize>(mut w: *const i8, finish: &Finish, place: &Place<i8>, out: *mut i8) {
+unsafe fn block<const P: usize>(mut w: *const i8, finishes: &[Finish], place: &Place<i8>, mut out: *mut i8) {
     let (runs, row) = (place.runs, place.row);
-    // SAFETY: the caller keeps every step of every run and the rows of `out` in bounds; the panel is as long as all steps.
+    // SAFETY: the caller keeps every step of every run and the rows of `out` in bounds; the panels are as
+    // long as all their steps.
     unsafe {
-        let bias = [vld1q_s32(finish.bias.as_ptr()), vld1q_s32(finish.bias.as_ptr().add(4))];
-        let mut sums = [bias; P];
-        let mut run = place.taps;
-        for _ in 0..runs.count {
-            let mut x = [run; P];
-            for i in 0..P {
-                x[i] = run.add(place.offsets[i]);
-            }
-            for step in 0..runs.steps {
-                let mut taps = [vdupq_n_s8(0); P];
+        for finish in finishes {
+            let bias = [vld1q_s32(finish.bias.as_ptr()), vld1q_s32(finish.bias.as_ptr().add(4))];
+            let mut sums = [bias; P];
+            let mut run = place.taps;
+            for _ in 0..runs.count {
+                let mut x = [run; P];
                 for i in 0..P {
-                    taps[i] = vld1q_s8(x[i].add(16 * step));
+                    x[i] = run.add(place.offsets[i]);
                 }
-                macro_rules! group {
-                    ($lane:literal) => {
-                        for half in 0..2 {
-                            let weights = vld1q_s8(w.add(32 * $lane + 16 * half));
-                            for i in 0..P {
-                                sdot_lane!(sums[i][half], weights, taps[i], $lane);
+                for step in 0..runs.steps {
+                    let mut taps = [vdupq_n_s8(0); P];
+                    for i in 0..P {
+                        taps[i] = vld1q_s8(x[i].add(16 * step));
+                    }
+                    macro_rules! group {
+                        ($lane:literal) => {
+                            for half in 0..2 {
+                                let weights = vld1q_s8(w.add(32 * $lane + 16 * half));
+                                for i in 0..P {
+                                    sdot_lane!(sums[i][half], weights, taps[i], $lane);
+                                }
                             }
-                        }
-                    };
+                        };
+                    }
+                    group!(0);
+                    group!(1);
+                    group!(2);
+                    group!(3);
+                    w = w.add(128);
                 }
-                group!(0);
-                group!(1);
-                group!(2);
-                group!(3);
-                w = w.add(128);
+                run = run.add(runs.stride);
             }
-            run = run.add(runs.stride);
+            finished(finish, &sums, out, row);
+            out = out.add(8);
         }
-        finished(finish, &sums, out, row);
     }
 }
 
@@ -163,14 +167,44 @@ pub(super) unsafe fn finished<const P: usize>(
     row: usize,
 ) {
     let (factors, narrow) = ([Factors::of(finish, 0), Factors::of(finish, 1)], Narrow::of(finish));
-    let plain = finish.plain;
-    for (i, &[low, high]) in sums.iter().enumerate() {
-        let eight = if plain {
-            narrow.apply_plain(factors[0].apply_plain(low), factors[1].apply_plain(high))
-        } else {
-            narrow.apply(factors[0].apply(low), factors[1].apply(high))
-        };
+    // SAFETY: the caller's.
+    unsafe {
+        if !finish.plain {
+            for (i, &[low, high]) in sums.iter().enumerate() {
+                vst1_s8(out.add(i * row), narrow.apply(factors[0].apply(low), factors[1].apply(high)));
+            }
+            return;
+        }
+        match narrow.full {
+            true => plain::<P, true>(&factors, &narrow, sums, out, row),
+            false => plain::<P, false>(&factors, &narrow, sums, out, row),
+        }
+    }
+}
+
+/// [`finished`] where all shifts are to the right, for a range that is full or not.
+///
+/// # Safety
+/// As for [`finished`].
+#[inline(always)]
+unsafe fn plain<const P: usize, const FULL: bool>(
+    factors: &[Factors; 2],
+    narrow: &Narrow,
+    sums: &[[int32x4_t; 2]; P],
+    out: *mut i8,
+    row: usize,
+) {
+    for i in (0..P).step_by(2) {
+        let next = (i + 1).min(P - 1);
+        let first = [factors[0].apply_plain(sums[i][0]), factors[1].apply_plain(sums[i][1])];
+        let second = [factors[0].apply_plain(sums[next][0]), factors[1].apply_plain(sums[next][1])];
+        let bytes = narrow.pair_plain::<FULL>(first, second);
         // SAFETY: the caller's.
-        unsafe { vst1_s8(out.add(i * row), eight) };
+        unsafe {
+            vst1_s8(out.add(i * row), vget_low_s8(bytes));
+            if i + 1 < P {
+                vst1_s8(out.add(next * row), vget_high_s8(bytes));
+            }
+        }
     }
 }

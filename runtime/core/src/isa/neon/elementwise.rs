@@ -92,12 +92,16 @@ const FULL: u8 = 0;
 const PLAIN: u8 = 1;
 /// The factor is one half and values are shifted left, so that nothing is rounded: the left shift has it in it.
 const HALF: u8 = 2;
+/// Bits of a left shift that the widening of 16 bits does where the mode is not [`FULL`].
+const WIDENED: i32 = 16;
 
 /// One operand of a sum.
 #[derive(Clone, Copy)]
 struct Addend {
     zero: int8x8_t,
     left: int32x4_t,
+    /// `left` less [`WIDENED`].
+    left16: int16x8_t,
     factors: Factors,
     mode: u8,
 }
@@ -106,22 +110,41 @@ impl Addend {
     #[inline(always)]
     fn new(p: &SumParams, i: usize) -> Self {
         let half =
-            p.scale[i] == Requant { multiplier: 1 << 30, shift: 0 } && (1..=22).contains(&p.left_shift);
+            p.scale[i] == Requant { multiplier: 1 << 30, shift: 0 } && (17..=22).contains(&p.left_shift);
         let left = p.left_shift as i32 - i32::from(half);
         // SAFETY: every core of this architecture has Neon.
-        let (zero, left) = unsafe { (vdup_n_s8(p.zero[i] as i8), vdupq_n_s32(left)) };
-        let mode = if half { HALF } else { u8::from(p.scale[i].shift < 0) };
-        Self { zero, left, factors: Factors::splat(p.scale[i]), mode }
+        let (zero, left, left16) = unsafe {
+            (
+                vdup_n_s8(p.zero[i] as i8),
+                vdupq_n_s32(p.left_shift as i32),
+                vdupq_n_s16((left - WIDENED) as i16),
+            )
+        };
+        // A shift of 9 bits by up to 6 stays within 16.
+        let plain = p.scale[i].shift < 0 && (16..=22).contains(&p.left_shift);
+        let mode = if half { HALF } else { u8::from(plain) };
+        Self { zero, left, left16, factors: Factors::splat(p.scale[i]), mode }
     }
 
+    /// Eight values less the zero point, scaled.
     #[inline(always)]
-    fn apply<const MODE: u8>(&self, x: int32x4_t) -> int32x4_t {
+    fn apply<const MODE: u8>(&self, x: int8x8_t) -> [int32x4_t; 2] {
         // SAFETY: every core of this architecture has Neon.
-        let x = unsafe { vshlq_s32(x, self.left) };
-        match MODE {
-            HALF => x,
-            PLAIN => self.factors.apply_plain(x),
-            _ => self.factors.apply(x),
+        unsafe {
+            let x = vsubl_s8(x, self.zero);
+            if MODE == FULL {
+                let (low, high) = (vmovl_s16(vget_low_s16(x)), vmovl_high_s16(x));
+                let (low, high) = (vshlq_s32(low, self.left), vshlq_s32(high, self.left));
+                return [self.factors.apply(low), self.factors.apply(high)];
+            }
+            let (x, zero) = (vshlq_s16(x, self.left16), vdupq_n_s16(0));
+            // On this architecture the second of two 16-bit lanes is the upper half of 32 bits.
+            let low = vreinterpretq_s32_s16(vzip1q_s16(zero, x));
+            let high = vreinterpretq_s32_s16(vzip2q_s16(zero, x));
+            match MODE {
+                PLAIN => [self.factors.apply_plain(low), self.factors.apply_plain(high)],
+                _ => [low, high],
+            }
         }
     }
 }
@@ -136,22 +159,14 @@ struct Sum {
 
 impl Sum {
     #[inline(always)]
-    fn eight<const A: u8, const B: u8>(&self, a: int8x8_t, b: int8x8_t) -> int8x8_t {
-        let [first, second] = &self.inputs;
+    fn eight<const A: u8, const B: u8>(&self, a: int8x8_t, b: int8x8_t) -> [int32x4_t; 2] {
+        let (a, b) = (self.inputs[0].apply::<A>(a), self.inputs[1].apply::<B>(b));
+        let factors = &self.output.factors;
         // SAFETY: every core of this architecture has Neon.
-        unsafe {
-            let (a, b) = (vsubl_s8(a, first.zero), vsubl_s8(b, second.zero));
-            let low_a = first.apply::<A>(vmovl_s16(vget_low_s16(a)));
-            let low_b = second.apply::<B>(vmovl_s16(vget_low_s16(b)));
-            let high_a = first.apply::<A>(vmovl_high_s16(a));
-            let high_b = second.apply::<B>(vmovl_high_s16(b));
-            let (low, high) = (vaddq_s32(low_a, low_b), vaddq_s32(high_a, high_b));
-            match A {
-                FULL => self.output.finish(&self.narrow, low, high),
-                _ => self
-                    .narrow
-                    .apply_plain(self.output.factors.apply_plain(low), self.output.factors.apply_plain(high)),
-            }
+        let (low, high) = unsafe { (vaddq_s32(a[0], b[0]), vaddq_s32(a[1], b[1])) };
+        match A {
+            FULL => [factors.apply(low), factors.apply(high)],
+            _ => [factors.apply_plain(low), factors.apply_plain(high)],
         }
     }
 
@@ -161,7 +176,15 @@ impl Sum {
         // SAFETY: every core of this architecture has Neon.
         binary(a, b, out, |a, b| unsafe {
             let low = self.eight::<A, B>(vget_low_s8(a), vget_low_s8(b));
-            vcombine_s8(low, self.eight::<A, B>(vget_high_s8(a), vget_high_s8(b)))
+            let high = self.eight::<A, B>(vget_high_s8(a), vget_high_s8(b));
+            match A {
+                FULL => {
+                    let low = self.narrow.apply(low[0], low[1]);
+                    vcombine_s8(low, self.narrow.apply(high[0], high[1]))
+                }
+                _ if self.narrow.full => self.narrow.pair_plain::<true>(low, high),
+                _ => self.narrow.pair_plain::<false>(low, high),
+            }
         });
     }
 }
@@ -177,18 +200,8 @@ pub(super) fn add(p: &SumParams, a: Source<'_>, b: &[i8], out: &mut [i8]) {
         [PLAIN, HALF] if sum.output.plain => sum.run::<PLAIN, HALF>(a, b, out),
         [HALF, PLAIN] if sum.output.plain => sum.run::<HALF, PLAIN>(a, b, out),
         [HALF, HALF] if sum.output.plain => sum.run::<HALF, HALF>(a, b, out),
-        _ => {
-            let inputs = sum.inputs.map(|input| Addend { left: splat(p.left_shift), ..input });
-            Sum { inputs, ..sum }.run::<FULL, FULL>(a, b, out);
-        }
+        _ => sum.run::<FULL, FULL>(a, b, out),
     }
-}
-
-/// A left shift in every lane.
-#[inline(always)]
-fn splat(shift: u32) -> int32x4_t {
-    // SAFETY: every core of this architecture has Neon.
-    unsafe { vdupq_n_s32(shift as i32) }
 }
 
 /// Constants of a product in registers.

@@ -59,14 +59,14 @@ impl Tile for I8mm {
         });
     }
 
-    unsafe fn block(panel: *const i8, finish: &Finish, place: &Place<i8>, pixels: usize, out: *mut i8) {
+    unsafe fn block(panels: *const i8, finishes: &[Finish], place: &Place<i8>, pixels: usize, out: *mut i8) {
         // SAFETY: the caller's.
         unsafe {
             match pixels {
-                8 => block::<8, 4>(panel, finish, place, out),
-                4 => block::<4, 2>(panel, finish, place, out),
-                2 => block::<2, 1>(panel, finish, place, out),
-                _ => block::<1, 1>(panel, finish, place, out),
+                8 => block::<8, 4>(panels, finishes, place, out),
+                4 => block::<4, 2>(panels, finishes, place, out),
+                2 => block::<2, 1>(panels, finishes, place, out),
+                _ => block::<1, 1>(panels, finishes, place, out),
             }
         }
     }
@@ -83,51 +83,55 @@ impl Tile for I8mm {
 /// That of [`Tile::block`].
 unsafe fn block<const P: usize, const PAIRS: usize>(
     mut w: *const i8,
-    finish: &Finish,
+    finishes: &[Finish],
     place: &Place<i8>,
-    out: *mut i8,
+    mut out: *mut i8,
 ) {
     let (runs, row) = (place.runs, place.row);
-    // SAFETY: the caller keeps every step of every run and the rows of `out` in bounds; the panel is as long as all steps.
+    // SAFETY: the caller keeps every step of every run and the rows of `out` in bounds; the panels are as
+    // long as all their steps.
     unsafe {
-        let mut sums = [[vdupq_n_s32(0); 4]; PAIRS];
-        let mut run = place.taps;
-        for _ in 0..runs.count {
-            let mut x = [run; P];
-            for i in 0..P {
-                x[i] = run.add(place.offsets[i]);
-            }
-            for step in 0..runs.steps {
-                let mut taps = [[vdupq_n_s8(0); 2]; PAIRS];
-                for i in 0..PAIRS {
-                    let (a, b) = (vld1q_s8(x[2 * i].add(16 * step)), (2 * i + 1).min(P - 1));
-                    let b = vreinterpretq_s64_s8(vld1q_s8(x[b].add(16 * step)));
-                    let a = vreinterpretq_s64_s8(a);
-                    taps[i] =
-                        [vreinterpretq_s8_s64(vzip1q_s64(a, b)), vreinterpretq_s8_s64(vzip2q_s64(a, b))];
+        for finish in finishes {
+            let mut sums = [[vdupq_n_s32(0); 4]; PAIRS];
+            let mut run = place.taps;
+            for _ in 0..runs.count {
+                let mut x = [run; P];
+                for i in 0..P {
+                    x[i] = run.add(place.offsets[i]);
                 }
-                for half in 0..2 {
-                    for c in 0..4 {
-                        let weights = vld1q_s8(w.add(64 * half + 16 * c));
-                        for i in 0..PAIRS {
-                            sums[i][c] = smmla(sums[i][c], taps[i][half], weights);
+                for step in 0..runs.steps {
+                    let mut taps = [[vdupq_n_s8(0); 2]; PAIRS];
+                    for i in 0..PAIRS {
+                        let (a, b) = (vld1q_s8(x[2 * i].add(16 * step)), (2 * i + 1).min(P - 1));
+                        let b = vreinterpretq_s64_s8(vld1q_s8(x[b].add(16 * step)));
+                        let a = vreinterpretq_s64_s8(a);
+                        taps[i] =
+                            [vreinterpretq_s8_s64(vzip1q_s64(a, b)), vreinterpretq_s8_s64(vzip2q_s64(a, b))];
+                    }
+                    for half in 0..2 {
+                        for c in 0..4 {
+                            let weights = vld1q_s8(w.add(64 * half + 16 * c));
+                            for i in 0..PAIRS {
+                                sums[i][c] = smmla(sums[i][c], taps[i][half], weights);
+                            }
                         }
                     }
+                    w = w.add(128);
                 }
-                w = w.add(128);
+                run = run.add(runs.stride);
             }
-            run = run.add(runs.stride);
-        }
-        let bias = [vld1q_s32(finish.bias.as_ptr()), vld1q_s32(finish.bias.as_ptr().add(4))];
-        let mut totals = [bias; P];
-        for i in 0..P {
-            for half in 0..2 {
-                let a = vreinterpretq_s64_s32(sums[i / 2][2 * half]);
-                let b = vreinterpretq_s64_s32(sums[i / 2][2 * half + 1]);
-                let four = if i % 2 == 0 { vzip1q_s64(a, b) } else { vzip2q_s64(a, b) };
-                totals[i][half] = vaddq_s32(bias[half], vreinterpretq_s32_s64(four));
+            let bias = [vld1q_s32(finish.bias.as_ptr()), vld1q_s32(finish.bias.as_ptr().add(4))];
+            let mut totals = [bias; P];
+            for i in 0..P {
+                for half in 0..2 {
+                    let a = vreinterpretq_s64_s32(sums[i / 2][2 * half]);
+                    let b = vreinterpretq_s64_s32(sums[i / 2][2 * half + 1]);
+                    let four = if i % 2 == 0 { vzip1q_s64(a, b) } else { vzip2q_s64(a, b) };
+                    totals[i][half] = vaddq_s32(bias[half], vreinterpretq_s32_s64(four));
+                }
             }
+            dot::finished(finish, &totals, out, row);
+            out = out.add(8);
         }
-        dot::finished(finish, &totals, out, row);
     }
 }

@@ -57,6 +57,10 @@ impl<T: Tier> Isa for Tiered<T> {
     const NAME: &'static str = T::NAME;
     const PATCHES: usize = 1;
 
+    fn with_room<R>(run: impl FnOnce(&mut [i8]) -> R) -> R {
+        tile::with_room(run)
+    }
+
     fn matmul(p: &Reduction<'_>, k: usize, rows: &[i8], out: &mut [i8], _: &mut [i8]) {
         tile::matmul::<T::Tile>(p, k, rows, out);
     }

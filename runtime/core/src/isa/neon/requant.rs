@@ -89,6 +89,10 @@ pub(super) struct Narrow {
     zero16: int16x8_t,
     min: int8x8_t,
     max: int8x8_t,
+    min16: int16x8_t,
+    max16: int16x8_t,
+    /// The range is that of int8.
+    pub(super) full: bool,
 }
 
 impl Narrow {
@@ -101,6 +105,9 @@ impl Narrow {
                 zero16: vdupq_n_s16(zero as i16),
                 min: vdup_n_s8(clamp.min),
                 max: vdup_n_s8(clamp.max),
+                min16: vdupq_n_s16(i16::from(clamp.min)),
+                max16: vdupq_n_s16(i16::from(clamp.max)),
+                full: clamp == Clamp::FULL,
             }
         }
     }
@@ -129,6 +136,27 @@ impl Narrow {
             let x = vqmovn_high_s32(vqmovn_s32(low), high);
             let x = vqmovn_s16(vqaddq_s16(x, self.zero16));
             vmin_s8(vmax_s8(x, self.min), self.max)
+        }
+    }
+
+    /// [`Narrow::apply_plain`] of twice eight values: both are clamped in 16 bits, so that one permutation narrows them, or,
+    /// where the range is full, by the narrowing itself. `FULL` says that it is.
+    #[inline(always)]
+    pub(super) fn pair_plain<const FULL: bool>(
+        &self,
+        first: [int32x4_t; 2],
+        second: [int32x4_t; 2],
+    ) -> int8x16_t {
+        // SAFETY: as above.
+        unsafe {
+            let a = vqaddq_s16(vqmovn_high_s32(vqmovn_s32(first[0]), first[1]), self.zero16);
+            let b = vqaddq_s16(vqmovn_high_s32(vqmovn_s32(second[0]), second[1]), self.zero16);
+            if FULL {
+                return vqmovn_high_s16(vqmovn_s16(a), b);
+            }
+            let a = vminq_s16(vmaxq_s16(a, self.min16), self.max16);
+            let b = vminq_s16(vmaxq_s16(b, self.min16), self.max16);
+            vuzp1q_s8(vreinterpretq_s8_s16(a), vreinterpretq_s8_s16(b))
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The driver: panels, strips and blocks.
 
 use super::{
-    Buffer, Finish, PANEL_COUNT, PANELS, PATCHES, PIXELS, Place, Rows, Runs, STRIP, Strip, Tile, WIDTH,
+    Buffer, Finish, PANEL_COUNT, PANELS, PATCHES, PIXELS, Place, Rows, Runs, SLACK, STRIP, Strip, Tile, WIDTH,
 };
 use crate::isa::{Geometry, Isa, Reduction, Scalar, generic};
 
@@ -198,11 +198,11 @@ fn passes<T: Tile>(
     let panel = runs.total() * T::STEP * T::CHANNELS;
     let k = runs.count * len;
     let most = (PANELS / panel).min(PANEL_COUNT) * T::CHANNELS;
-    let mut panels = Buffer::<T::Weight, PANELS>::new();
+    let mut panels = Buffer::<T::Weight, { PANELS + SLACK }>::new();
     let mut finishes = Buffer::<Finish, PANEL_COUNT>::new();
     for first in (0..p.n).step_by(most) {
         let count = most.min(p.n - first);
-        let panels = panels.zeroed(count.div_ceil(T::CHANNELS) * panel);
+        let panels = panels.zeroed(count.div_ceil(T::CHANNELS) * panel + SLACK);
         let finishes = finishes.zeroed(count.div_ceil(T::CHANNELS));
         let places = panels.chunks_exact_mut(panel).zip(finishes.iter_mut());
         for (c, (panel, finish)) in (first..first + count).step_by(T::CHANNELS).zip(places) {
@@ -211,6 +211,10 @@ fn passes<T: Tile>(
             let weights = &p.weights[c * k..(c + channels) * k];
             T::pack(&Rows { weights, channels, runs, len }, panel, finish);
         }
+        // What holds of one panel and not of another does not pay.
+        let plain = finishes.iter().all(|finish| finish.plain);
+        let extreme = finishes.iter().any(|finish| finish.extreme);
+        finishes.iter_mut().for_each(|finish| (finish.plain, finish.extreme) = (plain, extreme));
         run(&Pass { panels, finishes, first, count }, out);
     }
 }
@@ -237,7 +241,7 @@ fn blocks<T: Tile>(
         + (runs.count - 1) * runs.stride
         + runs.steps * T::STEP;
     assert!(end <= source.taps.len(), "a window ends at {end} of {} taps", source.taps.len());
-    assert!(pass.panels.len() == pass.finishes.len() * panel);
+    assert!(pass.panels.len() == pass.finishes.len() * panel + SLACK);
     assert!(pass.first + pass.count <= p.n && pass.count <= pass.finishes.len() * T::CHANNELS);
     let (mut y, mut x) = (pixel / source.width, pixel % source.width);
     let mut place = Place { taps: source.taps.as_ptr(), offsets: [0; PIXELS], runs, row: p.n };
@@ -255,21 +259,18 @@ fn blocks<T: Tile>(
         }
         let (out, others) = rest.split_at_mut(block * p.n);
         rest = others;
-        for (i, finish) in pass.finishes[..whole].iter().enumerate() {
-            // SAFETY: the bounds of taps and panels were asserted above; `out` has `block` rows of `n` channels,
-            // of which the last of a whole panel are below `first + count`.
-            unsafe {
-                let panel = pass.panels.as_ptr().add(i * panel);
-                let out = out.as_mut_ptr().add(pass.first + i * T::CHANNELS);
-                T::block(panel, finish, &place, block, out);
-            }
+        let (finishes, last) = pass.finishes.split_at(whole);
+        // SAFETY: the bounds of taps and panels were asserted above; `out` has `block` rows of `n` channels, of which the
+        // last of a whole panel is below `first + count`.
+        unsafe {
+            T::block(pass.panels.as_ptr(), finishes, &place, block, out.as_mut_ptr().add(pass.first));
         }
-        if let Some(finish) = pass.finishes.get(whole) {
+        if !last.is_empty() {
             let mut tile = [0i8; PIXELS * WIDTH];
             let place = Place { row: WIDTH, ..place };
             // SAFETY: as above; the tile has room for the largest block.
             unsafe {
-                T::block(pass.panels.as_ptr().add(whole * panel), finish, &place, block, tile.as_mut_ptr());
+                T::block(pass.panels.as_ptr().add(whole * panel), last, &place, block, tile.as_mut_ptr());
             }
             let channels = whole * T::CHANNELS..pass.count;
             for (row, out) in tile.chunks_exact(WIDTH).zip(out.chunks_exact_mut(p.n)) {

@@ -6,7 +6,7 @@
 //! taps in the strip. Where runs are so short that padding each to the tile's step would waste work, the windows of a few
 //! pixels are gathered into one run each.
 //!
-//! All of this lives on the stack: 107 kB with the feature `std`, a quarter of it without.
+//! All of this lives on the stack: 168 kB at most with the feature `std`, a quarter of it without.
 
 mod conv;
 mod depthwise;
@@ -76,15 +76,15 @@ pub(crate) trait Tile {
     /// `finish`.
     fn pack(rows: &Rows<'_>, panel: &mut [Self::Weight], finish: &mut Finish);
 
-    /// `out[i * row + c]` for `c` below [`Tile::CHANNELS`] and as many `i` as `pixels` says, which is a power of
-    /// two up to [`Tile::BLOCK`].
+    /// `out[i * row + c]` for every channel `c` of some panels, [`Tile::CHANNELS`] each, that follow each other, and as
+    /// many `i` as `pixels` says, which is a power of two up to [`Tile::BLOCK`].
     ///
     /// # Safety
-    /// The core has the instructions. The panel is as long as the runs say; every run of every offset, whole steps, lies
-    /// inside the memory behind the taps; every output inside that behind `out`.
+    /// The core has the instructions. Each panel is as long as the runs say, and there are as many as `finishes`; every run
+    /// of every offset, whole steps, lies inside the memory behind the taps; every output inside that behind `out`.
     unsafe fn block(
-        panel: *const Self::Weight,
-        finish: &Finish,
+        panels: *const Self::Weight,
+        finishes: &[Finish],
         place: &Place<Self::Tap>,
         pixels: usize,
         out: *mut i8,
@@ -119,13 +119,22 @@ impl<T: bytemuck::Zeroable, const N: usize> Buffer<T, N> {
     }
 }
 
+/// [`Isa::with_room`](super::Isa::with_room).
+pub(super) fn with_room<R>(run: impl FnOnce(&mut [i8]) -> R) -> R {
+    run(Buffer::<i8, ROOM>::new().zeroed(ROOM))
+}
+
 /// A quarter of the memory where nothing is known of the stack.
 const SHARE: usize = if cfg!(feature = "std") { 1 } else { 4 };
 /// Taps of a strip.
 pub(super) const STRIP: usize = 32 * 1024 / SHARE;
+/// Bytes of results that stand for a moment.
+const ROOM: usize = 16 * 1024 / SHARE;
 /// Taps of gathered windows.
 pub(super) const PATCHES: usize = 16 * 1024 / SHARE;
 /// Weights of the panels of one pass.
 pub(super) const PANELS: usize = 48 * 1024 / SHARE;
+/// Weights behind the last panel that a tile may read and must not use.
+pub(crate) const SLACK: usize = 16;
 /// Panels of one pass.
 pub(super) const PANEL_COUNT: usize = 32 / SHARE;

@@ -20,9 +20,9 @@ pub(crate) struct Finish {
     pub(in crate::isa) output_zero: i32,
     pub(in crate::isa) min: i8,
     pub(in crate::isa) max: i8,
-    /// Every channel is shifted to the right by at least 1.
+    /// Every channel of this panel, and of those of the same pass, is shifted to the right by at least 1.
     pub(in crate::isa) plain: bool,
-    /// A weight may be -128.
+    /// A weight of this panel, or of one of the same pass, may be -128.
     pub(in crate::isa) extreme: bool,
 }
 

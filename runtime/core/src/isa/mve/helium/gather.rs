@@ -1,11 +1,9 @@
 //! The inner loops of the depthwise convolution for Helium.
 
-use super::pack::{GROUP, RECORD};
-use super::tile::Tile;
+use super::part::Part;
+use crate::isa::mve::pack::{GROUP, RECORD};
+use crate::isa::mve::tile::Tile;
 use core::arch::naked_asm;
-
-/// Largest distance of two outputs that are computed together, in bytes: offsets of the store are 16 bits.
-pub(super) const MAX_PITCH: usize = 65_000;
 
 /// Four rows to be woven.
 #[repr(C)]
@@ -112,16 +110,16 @@ struct Frame {
 pub(super) fn strip(t: &Tile<'_>, s: &Strip, band: &[i8], out: &mut [i8]) {
     let whole = t.n / GROUP * GROUP;
     if whole > 0 {
-        part(&t.channels(0, whole), t.n, s, band, out);
+        part(&Part::of(t, 0, whole), t.n, s, band, out);
     }
     if whole < t.n {
-        let rest = t.channels(whole / GROUP, t.n - whole);
+        let rest = Part::of(t, whole / GROUP, t.n - whole);
         part(&rest, t.n, s, &band[4 * whole..], &mut out[whole..]);
     }
 }
 
 /// The channels of `t`, of `pitch`: whole groups, or one.
-fn part(t: &Tile<'_>, pitch: usize, s: &Strip, band: &[i8], out: &mut [i8]) {
+fn part(t: &Part<'_>, pitch: usize, s: &Strip, band: &[i8], out: &mut [i8]) {
     let groups = t.constants.len() / RECORD;
     // Blocks, and outputs from the first to the second of a block.
     let (count, other) = match s.twin {

@@ -35,7 +35,7 @@ fn exact(factor: Requant, left: u32) -> Option<u32> {
 }
 
 /// [`Isa::add`].
-pub(super) fn add(p: &SumParams, a: Source<'_>, b: &[i8], out: &mut [i8]) {
+pub(in crate::isa::mve) fn add(p: &SumParams, a: Source<'_>, b: &[i8], out: &mut [i8]) {
     // One of the operands has the larger scale, and as factor a half: which is exact. Call it the first.
     let powers = [exact(p.scale[0], p.left_shift), exact(p.scale[1], p.left_shift)];
     let (first, power) = match powers {
@@ -71,7 +71,7 @@ pub(super) fn add(p: &SumParams, a: Source<'_>, b: &[i8], out: &mut [i8]) {
 }
 
 /// [`Isa::mul`].
-pub(super) fn mul(p: &ProductParams, a: Source<'_>, b: &[i8], out: &mut [i8]) {
+pub(in crate::isa::mve) fn mul(p: &ProductParams, a: Source<'_>, b: &[i8], out: &mut [i8]) {
     if p.output.shift >= 0 {
         return Scalar::mul(p, a, b, out);
     }
@@ -89,7 +89,7 @@ pub(super) fn mul(p: &ProductParams, a: Source<'_>, b: &[i8], out: &mut [i8]) {
 }
 
 /// [`Isa::rescale`].
-pub(super) fn rescale(p: &RescaleParams, a: Source<'_>, out: &mut [i8]) {
+pub(in crate::isa::mve) fn rescale(p: &RescaleParams, a: Source<'_>, out: &mut [i8]) {
     // A left shift of nine bits cannot overflow up to here; only then is one applied before the multiply.
     let left = i32::from(p.scale.shift).max(0);
     if left > 20 {

@@ -25,57 +25,90 @@ pub(super) unsafe extern "C" fn lookup(table: *const i8, a: *const i8, out: *mut
     )
 }
 
-/// `out[i] = max(out[i], row[i])`.
+/// `out[i] = max(out[i], rows[i], rows[i + len], ...)`, `count` rows.
 ///
 /// # Safety
 ///
-/// Both must have `len` values.
+/// `out` must have `len` values, `rows` `count * len`; neither is 0.
 #[unsafe(naked)]
-pub(super) unsafe extern "C" fn max(row: *const i8, out: *mut i8, len: usize) {
+pub(super) unsafe extern "C" fn max(rows: *const i8, out: *mut i8, len: usize, count: usize) {
     naked_asm!(
         ".cpu cortex-m55",
-        "push {{r7, lr}}",
-        "wlstp.8 lr, r2, 3f",
+        "push {{r4-r6, lr}}",
+        // Sixteen channels of all rows, then the next sixteen.
+        "mov r4, r2",
         "2:",
-        "vldrb.u8 q0, [r0], #16",
-        "vldrb.u8 q1, [r1]",
-        "vmax.s8 q0, q0, q1",
-        "vstrb.8 q0, [r1], #16",
-        "letp lr, 2b",
+        "vctp.8 r4",
+        "mov r5, r0",
+        "vpst",
+        "vldrbt.u8 q0, [r1]",
+        "dls lr, r3",
         "3:",
-        "pop {{r7, pc}}",
+        "vpst",
+        "vldrbt.u8 q1, [r5]",
+        "add r5, r5, r2",
+        "vmax.s8 q0, q0, q1",
+        "le lr, 3b",
+        "vpst",
+        "vstrbt.8 q0, [r1], #16",
+        "add r0, r0, #16",
+        "subs r4, r4, #16",
+        "bhi 2b",
+        "pop {{r4-r6, pc}}",
     )
 }
+
+/// Rows that [`accumulate`] adds at most: sums of sixteen bits hold that many.
+pub(super) const ACCUMULATED: usize = 255;
 
 /// `sum[i] += rows[i] + rows[i + len] + ...`, `count` rows.
 ///
 /// # Safety
 ///
-/// `sum` must have `len` values, `rows` `count * len`; neither is 0.
+/// `sum` must have `len` values, `rows` `count * len`; neither is 0, and `count` is at most [`ACCUMULATED`].
 #[unsafe(naked)]
 pub(super) unsafe extern "C" fn accumulate(rows: *const i8, sum: *mut i32, len: usize, count: usize) {
     naked_asm!(
         ".cpu cortex-m55",
         "push {{r4-r6, lr}}",
-        // Four channels of all rows, then the next four.
+        "sub sp, sp, #16",
+        // Eight channels of all rows, then the next eight.
         "mov r4, r2",
         "2:",
-        "vctp.32 r4",
+        "vctp.16 r4",
         "mov r5, r0",
-        "vpst",
-        "vldrwt.u32 q0, [r1]",
+        "vmov.i32 q0, #0",
         "dls lr, r3",
         "3:",
         "vpst",
-        "vldrbt.s32 q1, [r5]",
+        "vldrbt.s16 q1, [r5]",
         "add r5, r5, r2",
-        "vadd.i32 q0, q0, q1",
+        "vadd.i16 q0, q0, q1",
         "le lr, 3b",
+        // The sums as 32 bits, four by four.
+        "vstrw.32 q0, [sp]",
+        "mov r6, sp",
+        "vldrh.s32 q0, [r6]",
+        "vldrh.s32 q1, [r6, #8]",
+        "vctp.32 r4",
+        "vpst",
+        "vldrwt.u32 q2, [r1]",
+        "vadd.i32 q0, q0, q2",
         "vpst",
         "vstrwt.32 q0, [r1], #16",
-        "adds r0, r0, #4",
-        "subs r4, r4, #4",
+        "subs r6, r4, #4",
+        "bls 4f",
+        "vctp.32 r6",
+        "vpst",
+        "vldrwt.u32 q2, [r1]",
+        "vadd.i32 q1, q1, q2",
+        "vpst",
+        "vstrwt.32 q1, [r1], #16",
+        "adds r0, r0, #8",
+        "subs r4, r4, #8",
         "bhi 2b",
+        "4:",
+        "add sp, sp, #16",
         "pop {{r4-r6, pc}}",
     )
 }
