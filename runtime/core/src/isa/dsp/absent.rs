@@ -38,8 +38,8 @@ pub(super) fn add(p: &SumParams, a: Source<'_>, b: &[i8], out: &mut [i8]) {
     Scalar::add(p, a, b, out);
 }
 
-pub(super) fn accumulate(row: &[i8], sums: &mut [i32]) {
-    Scalar::accumulate(row, sums);
+pub(super) fn accumulate(rows: &[i8], sums: &mut [i32]) {
+    Scalar::accumulate(rows, sums);
 }
 
 pub(super) fn dot(x: &[i8], w: &[i8], input_zero: i32, weight_zero: i32) -> i32 {

@@ -249,14 +249,15 @@ pub(super) fn portable(p: &Reduction<'_>, k: usize, rows: &[i8], out: &mut [i8],
 /// Channels of a product with portable weights at once.
 const ROWS: usize = 16;
 
-/// `sums[i] += row[i]`.
-pub(super) fn accumulate(row: &[i8], sums: &mut [i32]) {
-    let len = row.len().min(sums.len());
-    let whole = len / 4 * 4;
-    let (fours, rest) = sums[..len].split_at_mut(whole);
-    if whole > 0 {
-        // SAFETY: both have `whole` elements, which is a multiple of four and not zero.
-        unsafe { super::asm::accumulate(row.as_ptr(), fours.as_mut_ptr(), whole / 4) };
+/// `sums[i] += rows[k, i]` for all rows.
+pub(super) fn accumulate(rows: &[i8], sums: &mut [i32]) {
+    let whole = sums.len() / 4 * 4;
+    for row in rows.chunks_exact(sums.len().max(1)) {
+        let (fours, rest) = sums.split_at_mut(whole);
+        if whole > 0 {
+            // SAFETY: both have `whole` elements, which is a multiple of four and not zero.
+            unsafe { super::asm::accumulate(row.as_ptr(), fours.as_mut_ptr(), whole / 4) };
+        }
+        rest.iter_mut().zip(&row[whole..]).for_each(|(sum, &x)| *sum = sum.wrapping_add(x.into()));
     }
-    Scalar::accumulate(&row[whole..len], rest);
 }

@@ -7,6 +7,8 @@ mod depthwise;
 mod elementwise;
 mod full;
 #[cfg(all(target_arch = "arm", target_os = "none", feature = "isa-dsp"))]
+mod gather;
+#[cfg(all(target_arch = "arm", target_os = "none", feature = "isa-dsp"))]
 mod kernel;
 #[cfg(not(all(target_arch = "arm", target_os = "none", feature = "isa-dsp")))]
 #[path = "absent.rs"]
@@ -106,8 +108,8 @@ impl Isa for Dsp {
         kernel::max(row, out);
     }
 
-    fn accumulate(row: &[i8], sum: &mut [i32]) {
-        kernel::accumulate(row, sum);
+    fn accumulate(rows: &[i8], sum: &mut [i32]) {
+        kernel::accumulate(rows, sum);
     }
 
     fn add(p: &SumParams, a: Source<'_>, b: &[i8], out: &mut [i8]) {
