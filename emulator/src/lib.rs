@@ -22,5 +22,5 @@ pub mod meter;
 #[cfg(feature = "host")]
 pub use host::{
     EmulateError, Job, JobFailure, JobOutcome, JobResult, LogLine, NamedOutcome, NodeCost, Options, Report,
-    Run, RunResult, Stage, emulation_is_off, find_image, flash_bytes, leave_out, run, run_bare,
+    Run, RunResult, Stage, emulation_is_off, find_image, flash_bytes, leave_out, model_bytes, run, run_bare,
 };

@@ -7,7 +7,7 @@
 //! | kind | payload words | then |
 //! |---|---|---|
 //! | Start | version, node capacity, tensor capacity, bytes of their tables, jobs, ticks low, ticks high, spins of the calibration loop | board name |
-//! | Run | job, run, arena bytes, state bytes, bytes of the model's tables, stack of the run, ticks low, ticks high, spins, nodes, outputs, ISA length, output lengths… | ISA name, outputs |
+//! | Run | job, run, arena bytes, state bytes, bytes of the model's tables, stack of the run, ticks low, ticks high, spins, of parsing ticks low, ticks high, spins, nodes, outputs, ISA length, output lengths… | ISA name, outputs |
 //! | Profile | job, run, then per node: ticks low, ticks high, spins | |
 //! | Failure | job, run, stage | |
 //! | End | records before this one, peak stack | |
@@ -21,7 +21,7 @@
 /// `DREC` in memory order.
 pub const MAGIC: u32 = u32::from_le_bytes(*b"DREC");
 /// Version of the records on this page.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 /// Name of the result file, in the directory in which QEMU was started.
 pub const FILE_NAME: &core::ffi::CStr = c"dunlin-results.bin";
 /// Instructions that one turn of the firmware's wait loop takes: load, compare, add, branch.
@@ -154,6 +154,7 @@ pub(crate) mod decode {
             tables: u32,
             stack: u32,
             span: Span,
+            parsing: Span,
             nodes: u32,
             isa: String,
             outputs: Vec<Vec<u8>>,
@@ -252,7 +253,7 @@ pub(crate) mod decode {
                 Kind::Run => {
                     let [job, run, arena] = [self.word()?, self.word()?, self.word()?];
                     let [state, tables, stack] = [self.word()?, self.word()?, self.word()?];
-                    let span = self.span()?;
+                    let (span, parsing) = (self.span()?, self.span()?);
                     let [nodes, outputs, isa] = [self.word()?, self.word()?, self.word()?];
                     let lengths = (0..outputs).map(|_| self.word()).collect::<Result<Vec<_>, _>>()?;
                     let isa = self.text(isa as usize)?;
@@ -260,7 +261,7 @@ pub(crate) mod decode {
                         .into_iter()
                         .map(|length| self.take(length as usize).map(<[u8]>::to_vec))
                         .collect::<Result<_, _>>()?;
-                    Record::Run { job, run, arena, state, tables, stack, span, nodes, isa, outputs }
+                    Record::Run { job, run, arena, state, tables, stack, span, parsing, nodes, isa, outputs }
                 }
                 Kind::Profile => {
                     let [job, run] = [self.word()?, self.word()?];
@@ -291,9 +292,9 @@ mod tests {
 
     fn run_record() -> Vec<u8> {
         let mut file = Vec::new();
-        let payload = 4 * 14 + 3 + 5 + 2;
+        let payload = 4 * 17 + 3 + 5 + 2;
         begin(&mut file, Kind::Run, payload);
-        words(&mut file, &[1, 2, 300, 16, 80, 400, 7, 1, 9, 5, 2, 3, 5, 2]);
+        words(&mut file, &[1, 2, 300, 16, 80, 400, 7, 1, 9, 70, 0, 3, 5, 2, 3, 5, 2]);
         file.extend_from_slice(b"dsp");
         file.extend_from_slice(&[10, 11, 12, 13, 14, 20, 21]);
         finish(&mut file, payload);
@@ -311,6 +312,7 @@ mod tests {
             tables: 80,
             stack: 400,
             span: Span { ticks: 1 << 32 | 7, spins: 9 },
+            parsing: Span { ticks: 70, spins: 3 },
             nodes: 5,
             isa: "dsp".to_owned(),
             outputs: vec![vec![10, 11, 12, 13, 14], vec![20, 21]],

@@ -33,6 +33,7 @@ fn model(elements: u32) -> Vec<u8> {
     };
     let step = elements.next_multiple_of(16);
     let spec = ProgramSpec {
+        target: dunlin::Target::Portable,
         dims: Vec::new(),
         tensors: (0..3).map(|index| tensor(index * step)).collect(),
         nodes: vec![node(negate, 0, 1), node(increment, 1, 2)],

@@ -31,6 +31,7 @@ fn model(elements: u32) -> Vec<u8> {
         scratch: Scratch::default(),
     };
     let spec = ProgramSpec {
+        target: dunlin::Target::Portable,
         dims: Vec::new(),
         tensors: (0..4).map(tensor).collect(),
         nodes: (0..3).map(node).collect(),

@@ -55,6 +55,11 @@ impl<'a> Draw<'a> {
         self.range(i64::from(low), i64::from(high)) as u32
     }
 
+    /// A size from 1 to `high`, in some cases as many as kernels take in several steps.
+    pub fn big(&mut self, high: u32) -> u32 {
+        if self.chance(15) { self.size(1, 70) } else { self.size(1, high) }
+    }
+
     /// True in `percent` of 100 cases; the choice 0 gives false.
     pub fn chance(&mut self, percent: u32) -> bool {
         self.word() % 100 >= 100 - u64::from(percent)

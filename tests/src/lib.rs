@@ -10,3 +10,4 @@ pub mod golden;
 pub mod host;
 pub mod mutate;
 pub mod oracle;
+pub mod packed;

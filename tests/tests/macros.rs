@@ -6,6 +6,35 @@ use dunlin_tests::host::Tables;
 
 static GOLDEN: Model<'static> = dunlin::model!("golden/v1/model.dun");
 
+dunlin::model! {
+    /// The same file as a module.
+    mod golden_module = concat!("golden/v1", "/model.dun");
+}
+
+#[test]
+fn a_module_knows_its_sizes_and_runs_in_them() {
+    assert_eq!(golden_module::MODEL.tables(), GOLDEN.tables());
+    assert_eq!(golden_module::ARENA_BYTES, GOLDEN.arena_bytes());
+    assert_eq!(golden_module::STATE_BYTES, GOLDEN.state_bytes());
+    assert!(GOLDEN.inputs().eq(&golden_module::INPUTS) && GOLDEN.outputs().eq(&golden_module::OUTPUTS));
+    let labels = GOLDEN.metadata().unwrap().labels;
+    assert_eq!(golden_module::LABELS.join("\n"), labels.trim_end());
+    assert!(golden_module::LABELS.len() > 1);
+    let mut arena = golden_module::Arena::new();
+    let mut state = golden_module::State::new();
+    let mut session = golden_module::session(&mut arena, &mut state);
+    session.reset_state();
+    session.set_len(0, COUNTS[0]).unwrap();
+    for (i, bytes) in golden::inputs(0).iter().enumerate() {
+        session.input_bytes_mut(i).unwrap().copy_from_slice(bytes);
+    }
+    session.run();
+    for i in 0..golden_module::OUTPUTS.len() {
+        let path = golden::folder(1).join(format!("run0-output{i}.bin"));
+        assert_eq!(session.output_bytes(i).unwrap(), &std::fs::read(&path).unwrap(), "{}", path.display());
+    }
+}
+
 #[test]
 fn the_macro_gives_the_tables_of_the_parser() {
     let bytes = std::fs::read(golden::folder(1).join("model.dun")).unwrap();

@@ -1,30 +1,33 @@
 //! What a run of each model may cost on an emulated board: `tests/budgets.toml`, made by `cargo xtask budgets`.
 //!
-//! The models are those of the repository, the golden ones and, where the conformance folder is there, the published ones,
-//! imported. Instructions are those of the cycle meter: exact, and the same on every machine with the same compiler.
+//! Each model is planned and packed for the board's core, as `dunlin export --for` does. The models are those of the
+//! repository, the golden ones and, where the conformance folder is there, the published ones, imported. Instructions are those of the cycle meter: exact, and the same on every machine with the same compiler.
 //! `DUNLIN_BUDGETS=show` prints what would change instead of failing, `DUNLIN_BUDGETS=overwrite` changes it.
 
-use dunlin::{AlignedVec, Model, Storage};
+mod common;
+
+use common::{conformance, published, root, say};
+use dunlin::{AlignedVec, Model, Storage, Target};
 use dunlin_emulator::board::{Board, MPS2_AN386, MPS3_AN547};
 use dunlin_emulator::meter::{drawn_inputs, profile};
 use dunlin_emulator::{EmulateError, Job, Options as Emulation, Run, emulation_is_off, leave_out};
-use dunlin_trainer::export::{Options, pinned};
-use dunlin_trainer::import::tflite;
+use dunlin_trainer::export::Options;
+use dunlin_trainer::plan::{Plan, PlanOptions};
+use dunlin_trainer::quantise::QGraph;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 /// By how much a figure may exceed its budget before the test fails, and undercut it before the test hints at renewal:
 /// one part in this many.
 const TOLERANCE: u64 = 100;
-/// The boards whose figures are kept.
-const BOARDS: [&Board; 2] = [&MPS2_AN386, &MPS3_AN547];
+/// The boards whose figures are kept, and for what their files are packed.
+const BOARDS: [(&Board, Target); 2] = [(&MPS2_AN386, Target::CortexM4), (&MPS3_AN547, Target::CortexM55)];
 const HEAD: &str = "\
 # What one run of each model may cost on an emulated board, and the flash of the board's image without a model.
-# Made by `cargo xtask budgets --overwrite`; a test fails where a figure is exceeded by more than 1 %.
+# Files are packed for the board's core. Made by `cargo xtask budgets --overwrite`; a test fails where a figure is exceeded by more than 1 %.
 ";
 
 /// What a run costs.
@@ -33,6 +36,7 @@ const HEAD: &str = "\
 struct Budget {
     instructions: u64,
     arena_bytes: u64,
+    file_bytes: u64,
 }
 
 /// The file: boards, then models and boards.
@@ -40,7 +44,6 @@ struct Budget {
 #[serde(deny_unknown_fields)]
 struct Budgets {
     flash_bytes: BTreeMap<String, u64>,
-    file_bytes: BTreeMap<String, u64>,
     models: BTreeMap<String, BTreeMap<String, Budget>>,
 }
 
@@ -51,13 +54,11 @@ impl Budgets {
         for (board, bytes) in &self.flash_bytes {
             figures.insert(format!("{board}: flash_bytes without a model"), *bytes);
         }
-        for (model, bytes) in &self.file_bytes {
-            figures.insert(format!("{model}: file_bytes"), *bytes);
-        }
         for (model, boards) in &self.models {
             for (board, budget) in boards {
                 figures.insert(format!("{model} on {board}: instructions"), budget.instructions);
                 figures.insert(format!("{model} on {board}: arena_bytes"), budget.arena_bytes);
+                figures.insert(format!("{model} on {board}: file_bytes"), budget.file_bytes);
             }
         }
         figures
@@ -111,15 +112,6 @@ fn compare(budgets: &Budgets, found: &Budgets, every_change: bool) -> (String, b
     (text, fails, renew)
 }
 
-/// Prints a line that the test harness does not capture.
-fn say(line: &str) {
-    let _ = writeln!(std::io::stderr(), "{line}");
-}
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
-}
-
 /// Every `.dun` file under `folder`, by its stem.
 fn files(folder: &Path, prefix: &str, models: &mut BTreeMap<String, Vec<u8>>) {
     let entries = std::fs::read_dir(folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
@@ -133,25 +125,29 @@ fn files(folder: &Path, prefix: &str, models: &mut BTreeMap<String, Vec<u8>>) {
     }
 }
 
-fn conformance() -> Option<PathBuf> {
-    let named = std::env::var_os("DUNLIN_CONFORMANCE").filter(|v| !v.is_empty()).map(PathBuf::from);
-    Some(named.unwrap_or(root().join("../shared/conformance")).join("tflite")).filter(|p| p.is_dir())
-}
-
 /// The published models, imported.
-fn published(folder: &Path, models: &mut BTreeMap<String, Vec<u8>>) {
+fn all_published(folder: &Path, models: &mut BTreeMap<String, Vec<u8>>) {
     let entries = std::fs::read_dir(folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
     for path in entries.map(|entry| entry.expect("an entry").path()) {
-        let Ok(model) = std::fs::read(path.join("model.tflite")) else { continue };
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let graph = tflite::import(&model, &name).unwrap_or_else(|e| panic!("{name}: {e}"));
-        let (_, file) = pinned(&graph, &Options::default()).unwrap_or_else(|e| panic!("{name}: {e}"));
-        models.insert(format!("{PUBLISHED}{name}"), file.as_slice().to_vec());
+        if path.join("model.tflite").is_file() {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            let (_, file) = published(folder, &name, &Options::default());
+            models.insert(format!("{PUBLISHED}{name}"), file);
+        }
     }
 }
 
 /// What the names of the published models begin with.
 const PUBLISHED: &str = "tflite-";
+
+/// `file` for `target`.
+fn packed(name: &str, file: &[u8], target: Target) -> Vec<u8> {
+    let bytes = AlignedVec::from_slice(file);
+    let mut storage = Box::new(Storage::<2048, 4096, 8192>::new());
+    let model = Model::parse(bytes.as_slice(), &mut storage).unwrap_or_else(|e| panic!("{name}: {e}"));
+    let plan = Plan::new(QGraph::from_model(&model), &PlanOptions { target, ..PlanOptions::default() });
+    plan.encode().unwrap_or_else(|e| panic!("{name}: {e}")).as_slice().to_vec()
+}
 
 /// What one run costs on `board`, and the image's flash; `None` where there is no emulation.
 fn measure(board: &Board, name: &str, file: &[u8]) -> Option<(Budget, u64)> {
@@ -177,6 +173,7 @@ fn measure(board: &Board, name: &str, file: &[u8]) -> Option<(Budget, u64)> {
     let budget = Budget {
         instructions: profile.runs[0].cost.instructions,
         arena_bytes: u64::from(result.arena_bytes),
+        file_bytes: file.len() as u64,
     };
     Some((budget, profile.report.flash_bytes))
 }
@@ -194,21 +191,19 @@ fn models_keep_to_their_budgets() {
     files(&root().join("tests/golden"), "golden-", &mut models);
     let mut found = Budgets::default();
     match conformance() {
-        Some(folder) => published(&folder, &mut models),
+        Some(folder) => all_published(&folder, &mut models),
         None => {
             say("LEFT OUT: no conformance vectors; name their folder with DUNLIN_CONFORMANCE");
-            let published = |name: &String| name.starts_with(PUBLISHED);
-            found.file_bytes.extend(budgets.file_bytes.clone().into_iter().filter(|(n, _)| published(n)));
-            found.models.extend(budgets.models.clone().into_iter().filter(|(n, _)| published(n)));
+            let absent = |name: &String| name.starts_with(PUBLISHED);
+            found.models.extend(budgets.models.clone().into_iter().filter(|(n, _)| absent(n)));
         }
     }
     for (name, file) in &models {
-        for board in BOARDS {
-            let Some((budget, flash)) = measure(board, name, file) else { return };
+        for (board, target) in BOARDS {
+            let Some((budget, flash)) = measure(board, name, &packed(name, file, target)) else { return };
             found.models.entry(name.clone()).or_default().insert(board.name.to_string(), budget);
             found.flash_bytes.insert(board.name.to_string(), flash);
         }
-        found.file_bytes.insert(name.clone(), file.len() as u64);
     }
     let mode = std::env::var("DUNLIN_BUDGETS").unwrap_or_default();
     let (changes, fails, renew) = compare(&budgets, &found, !mode.is_empty());
@@ -248,7 +243,7 @@ fn one_percent_is_the_limit() {
 #[test]
 fn both_figures_are_printed() {
     let budgets = |instructions| {
-        let budget = Budget { instructions, arena_bytes: 64 };
+        let budget = Budget { instructions, arena_bytes: 64, file_bytes: 32 };
         let boards = BTreeMap::from([("board".to_string(), budget)]);
         let models = BTreeMap::from([("model".to_string(), boards)]);
         Budgets { models, ..Budgets::default() }

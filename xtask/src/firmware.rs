@@ -50,7 +50,7 @@ pub(crate) fn metered() -> Result<PathBuf, String> {
     command.env("CARGO_PROFILE_RELEASE_LTO", "fat").env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "1");
     call(command.current_dir(paths::root()).stdout(std::io::stderr()))?;
     let built = paths::cross(toolchain.name()).join(AARCH64).join("release/metered");
-    let program = paths::images().join("metered-aarch64");
+    let program = paths::metered();
     let failed = |error| format!("{} cannot be copied to {}: {error}", built.display(), program.display());
     fs::create_dir_all(paths::images()).map_err(failed)?;
     let fresh = program.with_extension(format!("new-{}", std::process::id()));
@@ -88,14 +88,45 @@ pub(crate) fn start(name: &str, image: Option<&str>) -> Result<(), String> {
     call(board_tool().args(["run", board.name]).arg(image))
 }
 
-/// The flash that each of `images` takes, bytes.
-pub(crate) fn flash(images: &[PathBuf]) -> Result<Vec<u64>, String> {
-    let output = board_tool().arg("flash").args(images).stderr(std::process::Stdio::inherit()).output();
+/// Builds the image of `board` with one model, already packed for its core.
+pub(crate) fn build_one(toolchain: &Toolchain, board: &Board, model: &Path) -> Result<PathBuf, String> {
+    let binary = format!("{}-one", board.name);
+    let mut command = Cross::new(toolchain).cargo("build", board.target);
+    command.args(["--release", "--quiet", "--features", "one", "--bin", &binary]).env("DUNLIN_MODEL", model);
+    call(command.current_dir(folder(board)).stdout(std::io::stderr()))?;
+    Ok(paths::cross(toolchain.name()).join(board.target).join("release").join(binary))
+}
+
+/// What an image takes of flash, bytes.
+pub(crate) struct Flash {
+    /// All of it.
+    pub(crate) all: u64,
+    /// Constants of models in it.
+    pub(crate) data: u64,
+    /// Tables of models in it.
+    pub(crate) tables: u64,
+}
+
+/// Weighs an image.
+pub(crate) fn weigh(image: &Path) -> Result<Flash, String> {
+    let text = output(board_tool().arg("flash").arg(image))?;
+    let numbers: Result<Vec<u64>, _> = text.split_whitespace().map(str::parse).collect();
+    match numbers.as_deref() {
+        Ok(&[all, data, tables]) => Ok(Flash { all, data, tables }),
+        _ => Err(format!("dunlin-board printed {text}")),
+    }
+}
+
+/// Runs an image without a job; its log.
+pub(crate) fn log(board: &Board, image: &Path) -> Result<String, String> {
+    output(board_tool().args(["run", board.name]).arg(image))
+}
+
+fn output(command: &mut std::process::Command) -> Result<String, String> {
+    let output = command.stderr(std::process::Stdio::inherit()).output();
     let output = output.map_err(|error| format!("dunlin-board: {error}"))?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    let numbers = text.lines().map(|line| line.parse().map_err(|_| format!("dunlin-board printed {line}")));
-    let numbers: Vec<u64> = numbers.collect::<Result<_, _>>()?;
-    if numbers.len() == images.len() { Ok(numbers) } else { Err("dunlin-board failed".to_owned()) }
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    if output.status.success() { Ok(text) } else { Err(format!("dunlin-board: {}: {text}", output.status)) }
 }
 
 /// The emulator's own command, which decodes logs and reads ELF files.

@@ -6,6 +6,7 @@ mod lint;
 mod paths;
 mod peers;
 mod setup;
+mod size;
 mod steps;
 mod tasks;
 
@@ -18,9 +19,10 @@ usage: cargo xtask COMMAND
   demo [ARGUMENTS]         set up, train a small model, run it and the committed ones on emulated boards
   test [ARGUMENTS]         set up, build the firmware, run every test; arguments go to `cargo test`
   lint [--rules]           rustfmt, clippy, rustdoc, import rules, source rules; with --rules only the last two
-  size                     code flash of each board's image, without a model
+  size [MODEL.dun ...]     code flash of each board's image, and of images with one model: those named and the committed
   golden [--overwrite]     show how the golden files and the budgets would change; with --overwrite, change them
   budgets [--overwrite]    the same of the budgets alone: instructions, arena and flash of each model
+  performance              measure the published models and write the tables of docs/performance.md
   firmware [--board B]     build the images; prints the path of each as the only output
   cyclemeter               build the QEMU plugin that counts instructions; prints its path as the only output
   metered                  build the program that runs models on AArch64 under it; prints its path as the only output
@@ -39,9 +41,10 @@ fn main() -> ExitCode {
         ["test", rest @ ..] => tasks::test(rest),
         ["lint"] => lint::lint(),
         ["lint", "--rules"] => lint::rules(),
-        ["size"] => tasks::size(),
+        ["size", models @ ..] => size::print(models),
         ["golden", rest @ ..] => tasks::golden(rest),
         ["budgets", rest @ ..] => tasks::budgets(rest),
+        ["performance"] => tasks::performance(),
         ["firmware"] => firmware::print(None),
         ["firmware", "--board", board] => firmware::print(Some(board)),
         ["cyclemeter"] => firmware::plugin().map(|path| println!("{}", path.display())),

@@ -47,6 +47,11 @@ pub(crate) fn plugin() -> PathBuf {
     images().join(format!("{DLL_PREFIX}dunlin_cyclemeter{DLL_SUFFIX}"))
 }
 
+/// The program that runs models on AArch64 under the plugin.
+pub(crate) fn metered() -> PathBuf {
+    images().join("metered-aarch64")
+}
+
 /// Finds `program` in `PATH`.
 pub(crate) fn program(program: &str) -> Option<PathBuf> {
     std::env::split_paths(&std::env::var_os("PATH")?)

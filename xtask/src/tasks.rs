@@ -1,6 +1,6 @@
 //! The commands that are lists of steps.
 
-use dunlin_emulator::board::BOARDS;
+use dunlin_emulator::board::{BOARDS, MPS2_AN386, MPS3_AN547};
 
 use crate::cross::{Cross, host_cargo};
 use crate::setup::{AARCH64, ARMV7, Setup};
@@ -33,6 +33,9 @@ fn with_images(mut command: std::process::Command, emulated: bool) -> std::proce
         command.env("DUNLIN_FIRMWARE", paths::images());
         if paths::plugin().is_file() {
             command.env("DUNLIN_CYCLEMETER", paths::plugin());
+        }
+        if paths::metered().is_file() {
+            command.env("DUNLIN_METERED", paths::metered());
         }
     } else {
         command.env(NO_EMULATION.0, NO_EMULATION.1);
@@ -97,20 +100,6 @@ pub(crate) fn test(arguments: &[&str]) -> Result<(), String> {
     steps.finish()
 }
 
-pub(crate) fn size() -> Result<(), String> {
-    let setup = Setup::find_or_install();
-    let toolchain = setup.toolchain.as_ref().map_err(Clone::clone)?;
-    let images =
-        BOARDS.iter().map(|board| firmware::build(toolchain, board)).collect::<Result<Vec<_>, _>>()?;
-    println!("| board | core | code flash without a model, bytes |");
-    println!("|---|---|---|");
-    for (board, bytes) in BOARDS.iter().zip(firmware::flash(&images)?) {
-        println!("| {} | {} | {bytes} |", board.name, board.core);
-    }
-    println!("(cargo xtask size, {} toolchain)", toolchain.name());
-    Ok(())
-}
-
 /// Golden files first, then the budgets, which the same change may move.
 pub(crate) fn golden(arguments: &[&str]) -> Result<(), String> {
     let mut command = host_cargo();
@@ -125,11 +114,25 @@ pub(crate) fn budgets(arguments: &[&str]) -> Result<(), String> {
         ["--overwrite"] => "overwrite",
         _ => return Err("usage: cargo xtask budgets [--overwrite]".to_owned()),
     };
+    call(measuring("budgets", "models_keep")?.env("DUNLIN_BUDGETS", mode))
+}
+
+/// Writes the tables of `docs/performance.md`.
+pub(crate) fn performance() -> Result<(), String> {
+    call(measuring("performance", "published")?.env("DUNLIN_PERFORMANCE", "overwrite"))
+}
+
+/// The test `name` of the trainer's test target `target`, with everything it measures with built.
+fn measuring(target: &str, name: &str) -> Result<std::process::Command, String> {
     let setup = Setup::find_or_install();
     let toolchain = setup.can("emulated boards")?;
-    BOARDS.iter().try_for_each(|board| firmware::build(toolchain, board).map(|_| ()))?;
+    // The boards whose figures are kept.
+    [&MPS2_AN386, &MPS3_AN547]
+        .into_iter()
+        .try_for_each(|board| firmware::build(toolchain, board).map(|_| ()))?;
     firmware::plugin()?;
+    firmware::metered()?;
     let mut command = with_images(host_cargo(), true);
-    command.args(["test", "--package", "dunlin-trainer", "--test", "budgets", "--", "models_keep"]);
-    call(command.env("DUNLIN_BUDGETS", mode))
+    command.args(["test", "--package", "dunlin-trainer", "--test", target, "--", name]);
+    Ok(command)
 }

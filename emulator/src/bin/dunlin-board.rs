@@ -1,5 +1,5 @@
 //! `dunlin-board run BOARD IMAGE`: starts an image as cargo's runner does and prints its log.
-//! `dunlin-board flash IMAGE…`: prints the flash that each image takes.
+//! `dunlin-board flash IMAGE…`: prints the flash that each image takes, and how much of it is constants and tables of models.
 //! `dunlin-board profile BOARD|CPU MODEL [INPUT…]`: what a run of a model executes, by node and function.
 //! `dunlin-board profile-linux CPU PROGRAM [ARGUMENT…]`: the same of the marked regions of an AArch64 program.
 
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use dunlin::{AlignedVec, Model, Storage};
 use dunlin_emulator::meter::{self, Cost, NodeProfile, RegionProfile, macs};
-use dunlin_emulator::{Job, Options, Run, board, flash_bytes, run_bare};
+use dunlin_emulator::{Job, Options, Run, board, flash_bytes, model_bytes, run_bare};
 
 const USAGE: &str = "\
 usage: dunlin-board run BOARD IMAGE
@@ -61,7 +61,10 @@ fn start(name: &str, image: &Path) -> Result<(), String> {
 
 fn flash(images: &[&str]) -> Result<(), String> {
     for image in images {
-        println!("{}", flash_bytes(Path::new(image)).map_err(|error| error.to_string())?);
+        let image = Path::new(image);
+        let bytes = flash_bytes(image).and_then(|all| Ok((all, model_bytes(image)?)));
+        let (all, [data, tables]) = bytes.map_err(|error| error.to_string())?;
+        println!("{all} {data} {tables}");
     }
     Ok(())
 }

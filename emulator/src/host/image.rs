@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 
-use object::{Object as _, ObjectSection as _, SectionFlags, elf};
+use object::{Object as _, ObjectSection as _, ObjectSymbol as _, SectionFlags, elf};
 
 use super::EmulateError;
 use crate::board::Board;
@@ -84,18 +84,38 @@ pub fn leave_out(what: &str, reason: &str) {
 /// # Errors
 /// The file cannot be read or is not an ELF file.
 pub fn flash_bytes(image: &Path) -> Result<u64, EmulateError> {
+    read(image, |file| {
+        file.sections()
+            .filter(|section| match section.flags() {
+                SectionFlags::Elf { sh_flags } => sh_flags & u64::from(elf::SHF_ALLOC) != 0,
+                _ => false,
+            })
+            // What has no bytes in the file is zeroed at start and takes no flash.
+            .filter_map(|section| section.file_range())
+            .map(|(_, size)| size)
+            .sum()
+    })
+}
+
+/// Bytes of flash that models of `dunlin::model!` take in the image: the constants, and the tables that a parser
+/// would decode. The list of kernels is code, as is what runs them.
+///
+/// # Errors
+/// As [`flash_bytes`].
+pub fn model_bytes(image: &Path) -> Result<[u64; 2], EmulateError> {
+    let sizes = |file: &object::File<'_>, wanted: &dyn Fn(&str) -> bool| {
+        let symbols = file.symbols().filter(|symbol| symbol.name().is_ok_and(wanted));
+        symbols.map(|symbol| symbol.size()).sum()
+    };
+    let tables =
+        |name: &str| name.contains("DUNLIN_") && !name.contains("_DATA") && !name.contains("_KERNELS");
+    read(image, |file| [sizes(file, &|name| name.contains("DUNLIN_DATA")), sizes(file, &tables)])
+}
+
+fn read<T>(image: &Path, result: impl FnOnce(&object::File<'_>) -> T) -> Result<T, EmulateError> {
     let bytes =
         std::fs::read(image).map_err(|source| EmulateError::File { path: image.to_owned(), source })?;
     let file = object::File::parse(bytes.as_slice())
         .map_err(|error| EmulateError::BadImage { path: image.to_owned(), reason: error.to_string() })?;
-    Ok(file
-        .sections()
-        .filter(|section| match section.flags() {
-            SectionFlags::Elf { sh_flags } => sh_flags & u64::from(elf::SHF_ALLOC) != 0,
-            _ => false,
-        })
-        // What has no bytes in the file is zeroed at start and takes no flash.
-        .filter_map(|section| section.file_range())
-        .map(|(_, size)| size)
-        .sum())
+    Ok(result(&file))
 }

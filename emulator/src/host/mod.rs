@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 pub use error::EmulateError;
-pub use image::{emulation_is_off, find_image, flash_bytes, leave_out};
+pub use image::{emulation_is_off, find_image, flash_bytes, leave_out, model_bytes};
 pub use log::LogLine;
 pub use result::{JobFailure, JobOutcome, JobResult, NamedOutcome, NodeCost, Report, RunResult, Stage};
 

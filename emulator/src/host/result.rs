@@ -71,6 +71,8 @@ pub struct JobResult {
     pub state_bytes: u32,
     /// Bytes of the model's decoded tables.
     pub table_bytes: u32,
+    /// Instructions of parsing the model, from the timer; off by some ten at most.
+    pub parse_instructions: u64,
     /// The runs in order.
     pub runs: Vec<RunResult>,
 }
@@ -238,11 +240,12 @@ impl<I: Iterator<Item = Record>> Records<'_, I> {
         let mut result = JobResult::default();
         for number in 0..expected.runs.len() as u32 {
             match self.next()? {
-                Record::Run { job, run, arena, state, tables, stack, span, isa, outputs, .. }
-                    if (job, run) == (index, number) =>
-                {
+                Record::Run {
+                    job, run, arena, state, tables, stack, span, parsing, isa, outputs, ..
+                } if (job, run) == (index, number) => {
                     result.isa = isa;
                     (result.arena_bytes, result.state_bytes, result.table_bytes) = (arena, state, tables);
+                    result.parse_instructions = instructions(parsing, self.board.timer_hz);
                     let instructions = instructions(span, self.board.timer_hz);
                     result.runs.push(RunResult {
                         instructions,
@@ -305,7 +308,7 @@ mod tests {
     use super::super::Run;
     use super::*;
     use crate::board::MPS2_AN386 as BOARD;
-    use crate::record::{Kind, Span, begin, finish, words};
+    use crate::record::{Kind, Span, VERSION, begin, finish, words};
 
     fn record(file: &mut Vec<u8>, kind: Kind, values: &[u32], tail: &[u8]) {
         let payload = values.len() * 4 + tail.len();
@@ -330,8 +333,13 @@ mod tests {
 
     fn file_with(jobs: u32, end: u32, clock: u32) -> Vec<u8> {
         let mut file = Vec::new();
-        record(&mut file, Kind::Start, &[1, 256, 512, 4096, jobs, clock, 0, 0], BOARD.name.as_bytes());
-        record(&mut file, Kind::Run, &[0, 0, 64, 0, 80, 96, 100, 0, 5, 3, 1, 6, 2], b"scalar\x07\x08");
+        record(&mut file, Kind::Start, &[VERSION, 256, 512, 4096, jobs, clock, 0, 0], BOARD.name.as_bytes());
+        record(
+            &mut file,
+            Kind::Run,
+            &[0, 0, 64, 0, 80, 96, 100, 0, 5, 50, 0, 2, 3, 1, 6, 2],
+            b"scalar\x07\x08",
+        );
         record(&mut file, Kind::Profile, &[0, 0, 10, 0, 1, 20, 0, 2, 30, 0, 3], b"");
         record(&mut file, Kind::Failure, &[1, 0, 1], b"");
         record(&mut file, Kind::End, &[end, 512], b"");
@@ -357,6 +365,7 @@ mod tests {
             instructions: instructions(Span { ticks, spins }, BOARD.timer_hz),
         };
         assert_eq!(result.isa, "scalar");
+        assert_eq!(result.parse_instructions, 50 * 40 - 2 * 4);
         assert_eq!(result.runs[0].outputs, [[7, 8]]);
         assert_eq!(result.runs[0].nodes, [node(0, 10, 1), node(1, 20, 2), node(2, 30, 3)]);
         let failure = JobFailure { stage: Stage::Parse, run: 0, text: "Magic { found: 0 }".to_owned() };
@@ -372,7 +381,7 @@ mod tests {
         record(&mut doubled, Kind::End, &[4, 512], b"");
         assert!(merge(doubled).unwrap_err().to_string().contains("records after the end"));
         let mut empty = Vec::new();
-        record(&mut empty, Kind::Start, &[1, 256, 512, 4096, 2, 100, 0, 0], BOARD.name.as_bytes());
+        record(&mut empty, Kind::Start, &[VERSION, 256, 512, 4096, 2, 100, 0, 0], BOARD.name.as_bytes());
         assert!(merge(empty).unwrap_err().to_string().contains("ends after 1 records"));
     }
 }

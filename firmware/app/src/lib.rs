@@ -108,7 +108,10 @@ fn run_job<P: Platform, const NODES: usize, const TENSORS: usize, const IDS: usi
     storage: &mut Storage<NODES, TENSORS, IDS>,
     memory: &mut [u8],
 ) -> Result<(), Failure> {
-    let model = Model::parse(job.model, storage).map_err(Failure::Parse)?;
+    let start = writer.platform.tick();
+    let parsed = Model::parse(job.model, storage);
+    let parsing = writer.platform.since(start);
+    let model = parsed.map_err(Failure::Parse)?;
     if model.inputs().len() != job.inputs_per_run {
         return Err(Failure::InputCount { given: job.inputs_per_run, expected: model.inputs().len() });
     }
@@ -123,7 +126,7 @@ fn run_job<P: Platform, const NODES: usize, const TENSORS: usize, const IDS: usi
         writer.run = run as u32;
         prepare(&mut session, job, run)?;
         let (span, stack) = writer.platform.measure(|| session.run());
-        writer.run_record(&model, &session, span, stack);
+        writer.run_record(&model, &session, [span, parsing], stack);
     }
     if profile {
         session.reset_state();

@@ -21,18 +21,18 @@ impl<P: Platform> Writer<'_, P> {
         results
     }
 
-    /// The outputs and costs of a run.
-    pub(crate) fn run_record(&mut self, model: &Model, session: &Session, span: Span, stack: u32) {
+    /// The outputs and costs of a run; `spans` are those of the run and of parsing.
+    pub(crate) fn run_record(&mut self, model: &Model, session: &Session, spans: [Span; 2], stack: u32) {
         let isa = session.isa().name();
         let outputs = model.outputs().len();
         let output = |index| session.output_bytes(index).unwrap_or(&[]);
         let bytes: usize = (0..outputs).map(|index| output(index).len()).sum();
-        let payload = (12 + outputs) * 4 + isa.len() + bytes;
+        let payload = (15 + outputs) * 4 + isa.len() + bytes;
         let results = self.begin(Kind::Run, payload);
         let memory = [model.arena_bytes(), model.state_bytes(), table_bytes(model)];
         record::words(results, &memory.map(|bytes| bytes as u32));
         record::words(results, &[stack]);
-        record::words(results, &span_words(span));
+        spans.iter().for_each(|&span| record::words(results, &span_words(span)));
         record::words(results, &[model.nodes().len() as u32, outputs as u32, isa.len() as u32]);
         for index in 0..outputs {
             record::words(results, &[output(index).len() as u32]);

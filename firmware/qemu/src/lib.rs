@@ -43,6 +43,41 @@ macro_rules! image {
     };
 }
 
+/// Defines `main` of an image with one model for the board in the constant that is named.
+#[macro_export]
+macro_rules! one {
+    ($board:ident) => {
+        #[$crate::cortex_m_rt::entry]
+        fn main() -> ! {
+            static mut ARENA: ::dunlin_one::Arena = ::dunlin_one::Arena::new();
+            static mut STATE: ::dunlin_one::State = ::dunlin_one::State::new();
+            $crate::start_timer();
+            ::dunlin_one::run(ARENA, STATE, |work| $crate::timed(&$board, work));
+            $crate::leave()
+        }
+    };
+}
+
+/// Starts the clock that [`timed`] reads.
+pub fn start_timer() {
+    timer::start();
+}
+
+/// Instructions that `work` takes, but for some ten, where the timer of `board` has a whole number of them in four ticks.
+#[inline(always)]
+pub fn timed(board: &Board, work: impl FnOnce()) -> u32 {
+    let start = timer::next_tick();
+    work();
+    let span = timer::since(start);
+    span.ticks as u32 * (4_000_000_000 / u64::from(board.timer_hz)) as u32 / 4
+        - span.spins * dunlin_emulator::record::SPIN_INSTRUCTIONS as u32
+}
+
+/// Ends QEMU with success.
+pub fn leave() -> ! {
+    semihosting::process::exit(0)
+}
+
 /// Bytes at a 16-byte boundary, as an arena must be.
 #[repr(C, align(16))]
 pub struct Aligned<const N: usize>([u8; N]);

@@ -141,6 +141,25 @@ impl<'s> Memory<'s> {
         }
     }
 
+    /// As [`Memory::views`] for a node with one input and one output, both in the arena and apart: most nodes are such.
+    #[inline(always)]
+    pub(crate) fn plain_views(
+        &mut self,
+        input: Region,
+        output: Region,
+        scratch: Region,
+    ) -> Option<Views<'_>> {
+        let regions = [input, output, scratch].each_ref().map(Region::in_arena);
+        let [x, y, s] = self.arena.get_disjoint_mut(regions).ok()?;
+        Some(Views {
+            inputs: [x, &[]],
+            states: [&mut [], &mut []],
+            outputs: [y, &mut []],
+            scratch: s,
+            in_place: false,
+        })
+    }
+
     /// The regions of one node as slices that provably do not overlap.
     ///
     /// `None` where they do, which the parser has excluded.
@@ -151,6 +170,21 @@ impl<'s> Memory<'s> {
         outputs: [Region; 2],
         scratch: Region,
     ) -> Option<Views<'_>> {
+        // Most nodes have one input and one output, both in the arena: that is much cheaper.
+        if let (Place::Arena(a), Place::Arena(o)) = (inputs[0].place, outputs[0].place)
+            && a != o
+            && [inputs[1], outputs[1], states[0], states[1]].iter().all(|region| region.len == 0)
+        {
+            let regions = [inputs[0], outputs[0], scratch].each_ref().map(Region::in_arena);
+            let [a, o, scratch] = self.arena.get_disjoint_mut(regions).ok()?;
+            return Some(Views {
+                inputs: [a, nothing()],
+                states: [nothing(), nothing()],
+                outputs: [o, nothing()],
+                scratch,
+                in_place: false,
+            });
+        }
         let [mut a, mut b] = inputs;
         let in_place = a.place == outputs[0].place && a.len > 0;
         let same = b.len > 0 && b.place == a.place && b.len == a.len;
@@ -160,12 +194,22 @@ impl<'s> Memory<'s> {
         if same {
             b = Region::EMPTY;
         }
-        let regions = [a, b, outputs[0], outputs[1], scratch];
-        let arena = self.arena.get_disjoint_mut(regions.each_ref().map(Region::in_arena)).ok()?;
-        let persistent = [a, b, outputs[0], outputs[1], states[0], states[1]];
-        let state = self.state.get_disjoint_mut(persistent.each_ref().map(Region::in_state)).ok()?;
-        let [a0, b0, o0, p0, s0] = arena;
-        let [a1, b1, o1, p1, s1, t1] = state;
+        let [o, p] = outputs;
+        // Fewer regions are much cheaper to tell apart.
+        let [a0, b0, o0, p0, s0] = if b.len == 0 && p.len == 0 {
+            let regions = [a, o, scratch].each_ref().map(Region::in_arena);
+            let [a, o, s] = self.arena.get_disjoint_mut(regions).ok()?;
+            [a, nothing(), o, nothing(), s]
+        } else {
+            let regions = [a, b, o, p, scratch];
+            self.arena.get_disjoint_mut(regions.each_ref().map(Region::in_arena)).ok()?
+        };
+        let persistent = [a, b, o, p, states[0], states[1]];
+        let [a1, b1, o1, p1, s1, t1] = if persistent.iter().any(|r| matches!(r.place, Place::State(_))) {
+            self.state.get_disjoint_mut(persistent.each_ref().map(Region::in_state)).ok()?
+        } else {
+            [(); 6].map(|()| nothing())
+        };
         let data = self.data;
         let a = readable(a, a0, a1, data)?;
         let b = if same { a } else { readable(b, b0, b1, data)? };
@@ -177,6 +221,11 @@ impl<'s> Memory<'s> {
             in_place,
         })
     }
+}
+
+/// No bytes, at an address that elements of every type may have.
+fn nothing<'s>() -> &'s mut [u8] {
+    bytemuck::cast_slice_mut::<u64, u8>(&mut [])
 }
 
 fn readable<'s>(

@@ -201,6 +201,20 @@ impl<'m> Model<'m> {
         self.tables.outputs.iter().map(move |&id| &tensors[usize::from(id)])
     }
 
+    /// The name of the constant that is the kernel of each node, for `dunlin::model!`.
+    ///
+    /// A kernel for both forms of constants runs the packed one as well, so every operator has but one kernel.
+    #[cfg(feature = "encode")]
+    #[doc(hidden)]
+    pub fn kernel_names(&self) -> alloc::vec::Vec<&'static str> {
+        let t = &self.tables;
+        let same = |a: &Node, b: &Node| core::mem::discriminant(&a.op) == core::mem::discriminant(&b.op);
+        let packed = |node: &&Node| {
+            t.nodes.iter().filter(|other| same(node, other)).all(|node| node.op.packed(&operands(t, node)))
+        };
+        t.nodes.iter().map(|node| if packed(&node) { "PACKED_KERNEL" } else { "KERNEL" }).collect()
+    }
+
     /// Bytes of weights, biases, multipliers, shifts and tables.
     pub const fn data_bytes(&self) -> usize {
         self.tables.data.len()

@@ -148,7 +148,8 @@ impl Requant {
     #[inline(always)]
     pub const fn apply(&self, x: i32) -> i32 {
         let (left, right) = if self.shift > 0 { (self.shift as u32, 0) } else { (0, -(self.shift as i32)) };
-        let product = doubling_high_mul(x.wrapping_shl(left), self.multiplier);
+        // [`doubling_high_mul`]; no multiplier is negative, so nothing saturates.
+        let product = ((x.wrapping_shl(left) as i64 * self.multiplier as i64 + (1 << 30)) >> 31) as i32;
         rounding_shift_right(product, right as u32)
     }
 

@@ -94,16 +94,15 @@ impl<'a, 'm> Session<'a, 'm> {
                 return Err(SessionError::Misaligned { remainder });
             }
         }
+        Ok(Self::fitted(model, arena, state))
+    }
+
+    /// A session in memory that fits by its type (`dunlin::model!`); in any other, nodes do not run.
+    #[doc(hidden)]
+    pub fn fitted(model: &'a Model<'m>, arena: &'a mut [u8], state: &'a mut [u8]) -> Self {
         let mut counts = [0; MAX_DIMS];
         counts.iter_mut().zip(model.dims()).for_each(|(count, &bound)| *count = bound);
-        Ok(Self {
-            model,
-            arena,
-            state,
-            counts,
-            isa: model.target().isa().unwrap_or(IsaKind::Scalar),
-            next: 0,
-        })
+        Self { model, arena, state, counts, isa: model.target().isa().unwrap_or(IsaKind::Scalar), next: 0 }
     }
 
     /// The model.
@@ -276,7 +275,7 @@ impl<'a, 'm> Session<'a, 'm> {
         let counts = self.counts;
         let current = self.next;
         let memory = self.memory();
-        let io = &mut Io { operands, scratch: node.scratch, memory, counts: &counts };
+        let io = &mut Io { operands, scratch: node.scratch, memory, counts: &counts, packed: false };
         let done = tables.dispatch.run(current, isa, &node.op, io);
         debug_assert!(done.is_some(), "the parser let {} through", node.op.name());
         observer.after(self.next);

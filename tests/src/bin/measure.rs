@@ -3,10 +3,10 @@
 //! `measure BOARD [--for TARGET] FILE…`: with `--for` the constants are packed first, and the working memory of all nodes
 //! lies behind the arena, where it is as large as the target's kernels like it.
 
-use dunlin::format::{ProgramSpec, encode, pack};
 use dunlin::{AlignedVec, Model, Session, Storage, Target};
 use dunlin_emulator::{Job, Options, Run, board, run};
 use dunlin_tests::draw::Draw;
+use dunlin_tests::packed::packed;
 use std::time::Duration;
 
 type Tables = Storage<1024, 2048, 4096>;
@@ -29,28 +29,9 @@ fn main() -> Result<(), String> {
     Ok(())
 }
 
-/// The file for `target`.
-fn prepare(bytes: &[u8], target: Target) -> Result<AlignedVec, String> {
-    let file = AlignedVec::from_slice(bytes);
-    let mut tables = Box::new(Tables::new());
-    let model = Model::parse(file.as_slice(), &mut tables).map_err(|e| e.to_string())?;
-    let mut spec = ProgramSpec::from_model(&model);
-    let offset = spec.arena_len.next_multiple_of(16);
-    for node in &mut spec.nodes {
-        let bytes =
-            |&isa| dunlin::scratch_bytes(&node.op, &spec.tensors, &node.inputs, &node.outputs, isa) as u32;
-        let needed = target.planned().iter().map(bytes).max().unwrap_or(0);
-        if needed > node.scratch.len {
-            node.scratch = dunlin::format::Scratch { offset, len: needed };
-            spec.arena_len = spec.arena_len.max(offset + needed);
-        }
-    }
-    encode(&pack(&spec, target)).map_err(|e| e.to_string())
-}
-
 fn measure(board: &'static board::Board, target: Target, path: &str) -> Result<(), String> {
     let bytes = std::fs::read(path).map_err(|e| format!("{path}: {e}"))?;
-    let file = prepare(&bytes, target)?;
+    let file = packed(&bytes, target)?;
     let mut tables = Box::new(Tables::new());
     let model = Model::parse(file.as_slice(), &mut tables).map_err(|e| e.to_string())?;
     let mut draw = Draw::seeded(1);
@@ -75,10 +56,11 @@ fn measure(board: &'static board::Board, target: Target, path: &str) -> Result<(
     let result = report.jobs[0].outcome.result()?;
     let one = &result.runs[0];
     println!(
-        "{path} on {} ({}): {} instructions, arena {} B, stack {} B, data {} B, {}",
+        "{path} on {} ({}): {} instructions, parsed in {}, arena {} B, stack {} B, data {} B, {}",
         board.name,
         result.isa,
         one.instructions,
+        result.parse_instructions,
         result.arena_bytes,
         one.stack_bytes,
         model.data_bytes(),

@@ -10,13 +10,13 @@ use dunlin::shape::{Pad, Shape, Window};
 pub(super) fn draft(draw: &mut Draw<'_>) -> Draft {
     let rows = draw.chance(25);
     let n = if rows { 1 } else { draw.pick(&[1, 1, 2, 3]) };
-    let shape = Shape::new(n, if rows { 1 } else { draw.size(1, 7) }, draw.size(1, 8), draw.size(1, 9));
+    let shape = Shape::new(n, if rows { 1 } else { draw.size(1, 7) }, draw.size(1, 8), draw.big(9));
     let pointwise = rows || draw.chance(20);
     let window = match pointwise {
         true => Window::square(1, 1).padded(Pad::NONE),
         false => window(draw, [shape.h, shape.w], true, true),
     };
-    let channels = if pointwise && draw.chance(40) { shape.c } else { draw.size(1, 9) };
+    let channels = if pointwise && draw.chance(40) { shape.c } else { draw.big(9) };
     let taps = window.taps() * shape.c as usize;
     let (input, scores) = (quant(draw), quant(draw));
     let zeros = [input.zero_point, scores.zero_point];

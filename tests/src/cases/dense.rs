@@ -9,8 +9,8 @@ use dunlin::shape::Shape;
 
 pub(super) fn draft(draw: &mut Draw<'_>) -> Draft {
     let (n, h) = if draw.chance(25) { (2, 3) } else { (1, 1) };
-    let shape = Shape::new(n, h, draw.size(1, 6), draw.pick(&[1, 5, 16, 33, 100]));
-    let channels = draw.size(1, 12);
+    let shape = Shape::new(n, h, draw.size(1, 6), draw.pick(&[1, 5, 16, 33, 100, 640]));
+    let channels = draw.big(12);
     let (input, output) = (quant(draw), quant(draw));
     let taps = shape.c as usize;
     let zeros = [input.zero_point, output.zero_point];

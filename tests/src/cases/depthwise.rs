@@ -9,7 +9,7 @@ use dunlin::shape::{Pad, Shape, Window};
 
 pub(super) fn draft(draw: &mut Draw<'_>) -> Draft {
     let n = draw.pick(&[1, 1, 2]);
-    let shape = Shape::new(n, draw.size(1, 7), draw.size(1, 8), draw.size(1, 6));
+    let shape = Shape::new(n, draw.size(1, 7), draw.size(1, 8), draw.big(6));
     // One that may work in place, or any.
     let (window, multiplier) = match draw.pick(&[0, 0, 0, 1, 2]) {
         0 => (window(draw, [shape.h, shape.w], true, true), draw.pick(&[1, 1, 2, 3])),

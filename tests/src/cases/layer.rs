@@ -36,7 +36,7 @@ pub(super) fn layer(
     let (mut bias, mut multiplier, mut shift, mut factor) = (vec![], vec![], vec![], Vec::<Factor>::new());
     let shared = draw.chance(30).then(|| requant(draw, bits));
     for _ in 0..channels {
-        bias.push(match draw.range(0, 6) {
+        bias.push(match draw.range(0, 14) {
             5 => room,
             6 => -room,
             _ => draw.range(-20_000, 20_000),

@@ -188,6 +188,11 @@ fn a_network_in_bands_needs_less_memory_and_gives_the_same_bytes() {
         for target in Target::ALL {
             let options = PlanOptions { target, ..PlanOptions::default() };
             let whole = Plan::new(program.clone(), &options);
+            // What was fused before is split as well.
+            let fused = Plan::new(program.clone(), &PlanOptions::default()).graph().clone();
+            assert_eq!(Plan::within(&fused, &options, 1).unwrap_err().smallest, {
+                Plan::within(&program, &options, 1).unwrap_err().smallest
+            });
             let reference = run(&graph, whole.encode().unwrap().as_slice());
             let (mut max, mut plans) = (whole.arena_bytes() - 1, 0);
             let smallest = loop {

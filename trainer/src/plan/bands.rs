@@ -65,6 +65,7 @@ pub(super) fn work(graph: &QGraph) -> u64 {
         let Some(&output) = node.outputs.first() else { return 0 };
         let taps = match node.op {
             Op::Conv2d(o) => o.window.taps() as u64 * u64::from(shape(node.inputs[0]).c),
+            Op::Conv2dAdd(o) => o.conv.window.taps() as u64 * u64::from(shape(node.inputs[1]).c),
             Op::DepthwiseConv2d(o) => o.window.taps() as u64,
             Op::MaxPool2d(o) => o.window.taps() as u64,
             Op::AveragePool2d(o) => o.window.taps() as u64,
@@ -111,7 +112,7 @@ fn nodes_before(graph: &QGraph, cut: u16) -> Option<Vec<usize>> {
                 && t.constant.is_none()
                 && t.rows.is_none()
         };
-        reach(&node.op).is_some()
+        reach(&node.op, 0).is_some()
             && node.outputs.len() == 1
             && tensors.into_iter().all(plain)
             && (node.outputs[0] == cut || private(node.outputs[0]))
@@ -119,16 +120,18 @@ fn nodes_before(graph: &QGraph, cut: u16) -> Option<Vec<usize>> {
     fit.then_some(before)
 }
 
-/// How the rows of an operator's inputs follow from those of its output.
+/// How the rows of an operator's input follow from those of its output.
 enum Reach {
-    /// A window over the only input.
+    /// A window over the input.
     Window(Window),
-    /// The same rows of all inputs.
+    /// The same rows.
     Same,
 }
 
-fn reach(op: &Op) -> Option<Reach> {
+fn reach(op: &Op, input: usize) -> Option<Reach> {
     Some(match op {
+        Op::Conv2dAdd(o) if input == 1 => Reach::Window(o.conv.window),
+        Op::Conv2dAdd(_) => Reach::Same,
         Op::Conv2d(o) if o.labels.is_none() => Reach::Window(o.window),
         Op::DepthwiseConv2d(o) => Reach::Window(o.window),
         Op::MaxPool2d(o) => Reach::Window(o.window),
@@ -142,6 +145,10 @@ fn reach(op: &Op) -> Option<Reach> {
 fn with_window(op: Op, window: Window) -> Op {
     match op {
         Op::Conv2d(o) => Op::Conv2d(dunlin::ops::Conv2d { window, ..o }),
+        Op::Conv2dAdd(o) => {
+            let conv = dunlin::ops::Conv2d { window, ..o.conv };
+            Op::Conv2dAdd(dunlin::ops::Conv2dAdd { conv, ..o })
+        }
         Op::DepthwiseConv2d(o) => Op::DepthwiseConv2d(dunlin::ops::DepthwiseConv2d { window, ..o }),
         Op::MaxPool2d(o) => Op::MaxPool2d(dunlin::ops::MaxPool2d { window, ..o }),
         Op::AveragePool2d(o) => Op::AveragePool2d(dunlin::ops::AveragePool2d { window, ..o }),
@@ -189,8 +196,8 @@ impl Bands<'_> {
         for &i in self.before.iter().rev() {
             let node = &self.old.nodes[i];
             let Some(rows) = needs.get(&node.outputs[0]).cloned() else { continue };
-            for &input in &node.inputs {
-                let more = match reach(&node.op)? {
+            for (i, &input) in node.inputs.iter().enumerate() {
+                let more = match reach(&node.op, i)? {
                     Reach::Window(window) => input_rows(&window, self.shape(input).h, &rows)?.0,
                     // One row for all is as it is.
                     Reach::Same if self.shape(input).h == 1 => 0..1,
@@ -215,8 +222,8 @@ impl Bands<'_> {
             let all = needs.get(&t)?.clone();
             let mut op = node.op;
             let mut inputs = Vec::new();
-            for &input in &node.inputs {
-                let part = match reach(&node.op)? {
+            for (i, &input) in node.inputs.iter().enumerate() {
+                let part = match reach(&node.op, i)? {
                     Reach::Window(window) => {
                         let (part, window) = input_rows(&window, self.shape(input).h, &all)?;
                         op = with_window(op, window);

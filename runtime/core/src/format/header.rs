@@ -1,5 +1,6 @@
 //! The fixed header: 64 bytes, little endian.
 
+use super::checksum;
 use crate::error::ParseError;
 use crate::isa::Target;
 
@@ -13,9 +14,9 @@ pub const HEADER_LEN: usize = 64;
 pub const ALIGN: usize = 16;
 
 /// First byte that the checksum covers; the ones before identify the file and hold the checksum.
-const CHECKED_FROM: usize = 16;
+pub(super) const CHECKED_FROM: usize = 16;
 /// Offset of the target.
-const TARGET_AT: usize = 6;
+pub(super) const TARGET_AT: usize = 6;
 
 /// The header, decoded. `docs/format.md` gives the reason for each field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +25,7 @@ pub struct Header {
     pub target: Target,
     /// Bytes of the whole file.
     pub file_len: u32,
-    /// CRC-32 (ISO-HDLC) of all bytes from 16 on.
+    /// [`checksum`] of the file.
     pub crc: u32,
     /// Offset and length of the program (postcard).
     pub program: (u32, u32),
@@ -48,16 +49,6 @@ pub struct Header {
     pub inputs: u8,
     /// Number of outputs of the network.
     pub outputs: u8,
-}
-
-/// Makes the checksum depend on the target, whose byte it does not cover; a portable file's is a plain CRC.
-const TARGET_FACTOR: u32 = 0x9e37_79b9;
-
-/// CRC-32 of a file with this header length and contents, exclusive-or the number of its target times a constant.
-pub fn checksum(file: &[u8]) -> u32 {
-    const CRC: crc::Crc<u32, crc::Table<1>> = crc::Crc::<u32, crc::Table<1>>::new(&crc::CRC_32_ISO_HDLC);
-    let target = u32::from(file.get(TARGET_AT).copied().unwrap_or(0));
-    CRC.checksum(file.get(CHECKED_FROM..).unwrap_or(&[])) ^ target.wrapping_mul(TARGET_FACTOR)
 }
 
 impl Header {

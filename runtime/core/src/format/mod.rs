@@ -1,5 +1,6 @@
 //! The `.dun` file: header, program, metadata, data. `docs/format.md` has the byte map.
 
+mod checksum;
 #[cfg(feature = "encode")]
 mod encode;
 mod header;
@@ -8,9 +9,10 @@ mod pack;
 mod program;
 
 pub use crate::isa::Target;
+pub use checksum::checksum;
 #[cfg(feature = "encode")]
 pub use encode::{DataSection, EncodeError, NodeSpec, OwnedMetadata, ProgramSpec, encode, reseal};
-pub use header::{ALIGN, HEADER_LEN, Header, MAGIC, VERSION, checksum};
+pub use header::{ALIGN, HEADER_LEN, Header, MAGIC, VERSION};
 #[cfg(feature = "encode")]
 pub use pack::pack;
 pub(crate) use program::{Aligned, Decoder};

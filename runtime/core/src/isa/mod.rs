@@ -114,10 +114,19 @@ impl Target {
     ///
     /// A host that writes files runs those of every target: with the same layouts, in plain Rust.
     pub fn isa(self) -> Option<IsaKind> {
+        self.runs_here().then(|| match self {
+            Self::Portable => IsaKind::native(),
+            Self::CortexM4 => IsaKind::Dsp,
+            Self::CortexM55 => IsaKind::Mve,
+        })
+    }
+
+    /// Whether this build has an instruction set that runs files of this target.
+    pub const fn runs_here(self) -> bool {
         match self {
-            Self::Portable => Some(IsaKind::native()),
-            Self::CortexM4 => cfg!(any(feature = "isa-dsp", feature = "encode")).then_some(IsaKind::Dsp),
-            Self::CortexM55 => cfg!(any(feature = "isa-mve", feature = "encode")).then_some(IsaKind::Mve),
+            Self::Portable => true,
+            Self::CortexM4 => cfg!(any(feature = "isa-dsp", feature = "encode")),
+            Self::CortexM55 => cfg!(any(feature = "isa-mve", feature = "encode")),
         }
     }
 
@@ -305,9 +314,9 @@ impl IsaKind {
         every_isa!(self, I => <I as Isa>::NAME)
     }
 
-    /// Bytes of working memory that a convolution likes to have.
-    pub(crate) fn conv_scratch(self, taps: Taps, n: usize) -> usize {
-        every_isa!(self, I => I::conv_scratch(taps, n))
+    /// Bytes of working memory that a convolution of so many output pixels at once likes to have.
+    pub(crate) fn conv_scratch(self, taps: Taps, n: usize, pixels: usize) -> usize {
+        every_isa!(self, I => I::image_scratch(taps, n, pixels))
     }
 
     /// Bytes of working memory that a product with `rows` rows likes to have.
@@ -427,6 +436,12 @@ pub(crate) trait Isa {
         taps.total() * Self::PATCHES
     }
 
+    /// [`Isa::conv_scratch`] where the output has so many pixels.
+    fn image_scratch(taps: Taps, n: usize, pixels: usize) -> usize {
+        let _ = pixels;
+        Self::conv_scratch(taps, n)
+    }
+
     /// Bytes that [`Isa::matmul`] likes to have for a network whose product has `rows` rows.
     fn rows_scratch(taps: Taps, n: usize, rows: usize) -> usize {
         let _ = (taps, n, rows);
@@ -461,6 +476,30 @@ pub(crate) trait Isa {
     /// `sum_k (x[k] - input_zero) * (w[k] - weight_zero)`; `x` and `w` have the same length.
     fn dot(x: &[i8], w: &[i8], input_zero: i32, weight_zero: i32) -> i32;
 
+    /// `sums[i] = sum_k (x[k] - input_zero) * w[i, k]`; `w` is `[sums, x]`, `x` is not empty.
+    fn dots(x: &[i8], w: &[i8], input_zero: i32, sums: &mut [i32]) {
+        for (sum, w) in sums.iter_mut().zip(w.chunks_exact(x.len())) {
+            *sum = Self::dot(x, w, input_zero, 0);
+        }
+    }
+
+    /// `out[n] = saturated(factor * (bias[n] + sum_k (x[k] - zero) * w[n, k]))` in 16 bits; without biases, added to what
+    /// `out` holds, saturated again. `w` is `[n, k]`, `out` and `bias` `[n]`; `k > 0`.
+    fn project(x: &[i8], w: &[i8], zero: i32, bias: Option<&[i32]>, factor: Requant, out: &mut [i16]) {
+        const ROWS: usize = 8;
+        let blocks = w.chunks(ROWS * x.len()).zip(out.chunks_mut(ROWS));
+        for (block, (w, out)) in blocks.enumerate() {
+            let mut sums = [0; ROWS];
+            Self::dots(x, w, zero, &mut sums[..out.len()]);
+            for (i, (sum, out)) in sums.iter().zip(out).enumerate() {
+                let bias = bias.map(|bias| bias[block * ROWS + i]);
+                let value = factor.apply(bias.unwrap_or(0).wrapping_add(*sum));
+                let value = crate::quant::Clamp16::FULL.apply(value);
+                *out = if bias.is_some() { value } else { out.saturating_add(value) };
+            }
+        }
+    }
+
     /// Depthwise convolution of one image: the output rows from `first` on, as many as `out`, `[h, w, n]`, holds.
     ///
     /// Portable weights are `[kernel_h, kernel_w, n]`; packed ones those of `Layer::Depthwise`. Output channel `i`
@@ -479,8 +518,18 @@ pub(crate) trait Isa {
     /// `out[i] = max(out[i], row[i])`.
     fn max(row: &[i8], out: &mut [i8]);
 
+    /// [`Isa::max`] of each row of `rows`, `[k, n]`.
+    fn max_rows(rows: &[i8], out: &mut [i8]) {
+        rows.chunks_exact(out.len()).for_each(|row| Self::max(row, out));
+    }
+
     /// `sum[i] += row[i]`.
     fn accumulate(row: &[i8], sum: &mut [i32]);
+
+    /// [`Isa::accumulate`] of each row of `rows`, `[k, n]`.
+    fn accumulate_rows(rows: &[i8], sum: &mut [i32]) {
+        rows.chunks_exact(sum.len()).for_each(|row| Self::accumulate(row, sum));
+    }
 
     /// Requantised sum. `b` is as long as `out`, or has one value for all.
     fn add(p: &SumParams, a: Source<'_>, b: &[i8], out: &mut [i8]);

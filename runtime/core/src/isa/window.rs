@@ -81,11 +81,6 @@ impl Taps {
         }
     }
 
-    /// Channels of one pixel.
-    pub(crate) const fn channels(self) -> usize {
-        self.len / self.pixels
-    }
-
     /// Products per output.
     pub(crate) const fn total(self) -> usize {
         self.runs * self.len

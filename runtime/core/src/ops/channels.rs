@@ -3,7 +3,7 @@
 use super::Operands;
 use crate::error::NodeFault;
 use crate::format::{Blob, DType, Tensor};
-use crate::isa::{Channels, Layer, Reduction};
+use crate::isa::{Channels, Layer, PackedLen, Reduction};
 use crate::quant::{Clamp, Requant};
 use crate::shape::Shape;
 use serde::{Deserialize, Serialize};
@@ -64,23 +64,54 @@ impl Filter {
         }
         let reduction = self.reduction(cx, layer, 0, 0)?;
         let (product, taps) = (largest_product(self.weight_zero), layer.taps() as u64);
-        for c in 0..reduction.n {
-            let (bias, factor) = match reduction.packed {
-                Some(constants) => cx.target.channel(layer, constants, c),
-                None => (reduction.channels.bias[c], reduction.channels.requant(c)),
-            };
+        // What the products may leave for a bias; where they leave nothing, not even the bias 0 fits.
+        let limit = (i32::MAX as u64).checked_sub(taps.saturating_mul(product));
+        let limit = limit.map(|limit| limit as u32);
+        let found = |c: usize, bias: i32, factor: Requant| {
             if !factor.is_valid() {
-                return Err(NodeFault::Requant { channel: c as u32 });
+                return NodeFault::Requant { channel: c as u32 };
             }
             let room = i32::MAX as u64 - u64::from(bias.unsigned_abs()).min(i32::MAX as u64);
-            if taps.saturating_mul(product) > room {
-                return Err(NodeFault::Reduction {
-                    found: u32::try_from(taps).unwrap_or(u32::MAX),
-                    limit: (room / product) as u32,
-                });
+            NodeFault::Reduction {
+                found: u32::try_from(taps).unwrap_or(u32::MAX),
+                limit: (room / product) as u32,
+            }
+        };
+        let fits = |bias: i32, factor: Requant| {
+            factor.is_valid() && limit.is_some_and(|limit| bias.unsigned_abs() <= limit)
+        };
+        match reduction.packed {
+            Some(constants) => {
+                for c in 0..reduction.n {
+                    let (bias, factor) = cx.target.channel(layer, constants, c);
+                    if !fits(bias, factor) {
+                        return Err(found(c, bias, factor));
+                    }
+                }
+            }
+            None => {
+                let Channels { bias, multiplier, shift } = reduction.channels;
+                for (c, ((&bias, &multiplier), &shift)) in bias.iter().zip(multiplier).zip(shift).enumerate()
+                {
+                    let factor = Requant { multiplier, shift };
+                    if !fits(bias, factor) {
+                        return Err(found(c, bias, factor));
+                    }
+                }
             }
         }
         Ok(())
+    }
+
+    /// Lengths of the packed constants, `None` where they are portable.
+    fn packed(&self, cx: &Operands<'_>, layer: &Layer) -> Option<PackedLen> {
+        if self.weight_zero == 0 { cx.target.packed(layer) } else { None }
+    }
+
+    /// Whether the constants are packed.
+    #[cfg(feature = "encode")]
+    pub(super) fn is_packed(&self, cx: &Operands<'_>, layer: &Layer) -> bool {
+        self.packed(cx, layer).is_some()
     }
 
     /// The constants as a kernel takes them.
@@ -97,7 +128,7 @@ impl Filter {
             bytemuck::try_cast_slice(bytes)
                 .map_err(|_| NodeFault::Constant { offset: blob.0, len: bytes.len() as u32 })
         };
-        let packed = if self.weight_zero == 0 { cx.target.packed(layer) } else { None };
+        let packed = self.packed(cx, layer);
         let (weights, channels, packed) = match packed {
             Some(len) => (len.weights, Channels::NONE, Some(words(self.bias, len.constants)?)),
             None => {

@@ -1,9 +1,10 @@
 //! What an operator sees: [`Operands`] while it is checked, [`Io`] while it runs.
 
+use super::Filter;
 use crate::arena::{Memory, Region, Views};
 use crate::error::NodeFault;
 use crate::format::{ALIGN, Blob, DType, Place, Scratch, Tensor};
-use crate::isa::Target;
+use crate::isa::{Layer, Reduction, Target};
 use crate::shape::Shape;
 
 /// The tensors of one node.
@@ -129,9 +130,11 @@ pub(crate) struct Io<'a, 's> {
     pub(crate) memory: Memory<'s>,
     /// Counts of the bounded dimensions of this run.
     pub(crate) counts: &'a [u32],
+    /// Known of all nodes that this kernel runs: their constants are packed.
+    pub(crate) packed: bool,
 }
 
-impl Io<'_, '_> {
+impl<'a> Io<'a, '_> {
     /// Shape of a tensor in this run: bounded rows have their count.
     fn shape(&self, tensor: &Tensor) -> Shape {
         match tensor.rows.and_then(|dim| self.counts.get(usize::from(dim))) {
@@ -148,6 +151,14 @@ impl Io<'_, '_> {
     /// Shape of output `i` in this run.
     pub(crate) fn output_shape(&self, i: usize) -> Shape {
         self.shape(self.operands.output(i))
+    }
+
+    /// The constants of `filter` as a kernel takes them; `None` is impossible after the check.
+    #[inline(always)]
+    pub(crate) fn reduction(&self, filter: &Filter, layer: &Layer, zeros: [i16; 2]) -> Option<Reduction<'a>> {
+        let p = filter.reduction(&self.operands, layer, zeros[0], zeros[1]).ok()?;
+        // Where all constants are known to be packed, the compiler drops the kernels of portable ones.
+        if self.packed && p.packed.is_none() { None } else { Some(p) }
     }
 
     /// Where a tensor is, and how many bytes of it this run uses.
@@ -167,6 +178,16 @@ impl Io<'_, '_> {
 
     /// Everything that a node with up to two inputs and two outputs touches.
     pub(crate) fn views(&mut self) -> Option<Views<'_>> {
+        if let ([x], [y]) = (self.operands.inputs, self.operands.outputs) {
+            let tensor = |id: u16| self.operands.tensors.get(usize::from(id));
+            let (x, y) = (tensor(*x)?, tensor(*y)?);
+            let in_arena = |tensor: &Tensor| matches!(tensor.place, Place::Arena(_));
+            if in_arena(x) && in_arena(y) && x.place != y.place {
+                let (x, y) = (self.region(x), self.region(y));
+                let scratch = self.scratch_region();
+                return self.memory.plain_views(x, y, scratch);
+            }
+        }
         let inputs = [self.input_region(0), self.input_region(1)];
         self.views_of(inputs)
     }
@@ -183,9 +204,13 @@ impl Io<'_, '_> {
         self.disjoint(inputs, states)
     }
 
+    fn scratch_region(&self) -> Region {
+        Region { place: Place::Arena(self.scratch.offset), len: self.scratch.len as usize }
+    }
+
     fn disjoint(&mut self, inputs: [Region; 2], states: [Region; 2]) -> Option<Views<'_>> {
         let outputs = [self.output_region(0), self.output_region(1)];
-        let scratch = Region { place: Place::Arena(self.scratch.offset), len: self.scratch.len as usize };
+        let scratch = self.scratch_region();
         self.memory.views(inputs, states, outputs, scratch)
     }
 }

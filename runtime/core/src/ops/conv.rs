@@ -93,7 +93,10 @@ impl Operator for Conv2d {
         } else if self.window.is_pointwise() {
             isa.rows_scratch(taps, n, input.shape.pixels())
         } else {
-            isa.conv_scratch(taps, n)
+            // With labels the pixels come one by one.
+            let image = cx.output(0).shape;
+            let pixels = if self.labels.is_some() { 1 } else { image.h as usize * image.w as usize };
+            isa.conv_scratch(taps, n, pixels)
         };
         (work + self.labels.map_or(0, |labels| usize::from(labels.channels))) as u64
     }
@@ -103,7 +106,7 @@ impl Operator for Conv2d {
         let (input, output) = (io.operands.input(0), io.operands.output(0));
         let (_, zero) = score_format(self.labels, output);
         let g = self.geometry(input, out_shape.w);
-        let p = self.filter.reduction(&io.operands, &self.layer(&io.operands), g.fill.into(), zero).ok()?;
+        let p = io.reduction(&self.filter, &self.layer(&io.operands), [g.fill.into(), zero])?;
         let views = io.views()?;
         let x: &[i8] = bytemuck::cast_slice(views.inputs[0]);
         let [y, _] = views.outputs;

@@ -85,7 +85,7 @@ impl Operator for Conv2dAdd {
         let work = if self.conv.window.is_pointwise() {
             isa.rows_scratch(taps, n, PIXELS)
         } else {
-            isa.conv_scratch(taps, n)
+            isa.conv_scratch(taps, n, PIXELS)
         };
         (block(n) + work) as u64
     }
@@ -96,7 +96,7 @@ impl Operator for Conv2dAdd {
         let g = self.conv.geometry(input, out_shape.w);
         let zero = i16::from(self.zero_point);
         let filter = &self.conv.filter;
-        let p = filter.reduction(&io.operands, &self.layer(&io.operands), g.fill.into(), zero).ok()?;
+        let p = io.reduction(filter, &self.layer(&io.operands), [g.fill.into(), zero])?;
         let sum = SumParams {
             zero: [i32::from(other.quant.zero_point), i32::from(self.zero_point)],
             scale: self.add.inputs,

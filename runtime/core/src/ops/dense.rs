@@ -54,8 +54,8 @@ impl Operator for Dense {
 
     fn run<I: Isa>(&self, io: &mut Io<'_, '_>) -> Option<()> {
         let (input, output) = (io.operands.input(0), io.operands.output(0));
-        let zeros = (input.quant.zero_point, output.quant.zero_point);
-        let p = self.filter.reduction(&io.operands, &Self::layer(&io.operands), zeros.0, zeros.1).ok()?;
+        let zeros = [input.quant.zero_point, output.quant.zero_point];
+        let p = io.reduction(&self.filter, &Self::layer(&io.operands), zeros)?;
         let k = input.shape.c as usize;
         let views = io.views()?;
         let [y, _] = views.outputs;

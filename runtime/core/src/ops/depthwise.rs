@@ -118,7 +118,7 @@ impl Operator for DepthwiseConv2d {
         let (shape, out_shape) = (io.input_shape(0), io.output_shape(0));
         let g = self.geometry(io.operands.input(0), out_shape.w);
         let zero = io.operands.output(0).quant.zero_point;
-        let p = self.filter.reduction(&io.operands, &self.layer(&io.operands), g.fill.into(), zero).ok()?;
+        let p = io.reduction(&self.filter, &self.layer(&io.operands), [g.fill.into(), zero])?;
         let views = io.views()?;
         let x: &[i8] = bytemuck::cast_slice(views.inputs[0]);
         let [y, _] = views.outputs;

@@ -3,9 +3,9 @@
 use super::wide::{constants, values, values_mut};
 use super::{Io, Operands, Operator};
 use crate::error::NodeFault;
-use crate::fixed16::{SIGMOID_ENTRIES, logistic, tanh};
+use crate::fixed16::SIGMOID_ENTRIES;
 use crate::format::{Blob, DType, Tensor};
-use crate::isa::{Isa, IsaKind};
+use crate::isa::{Isa, IsaKind, SigmoidParams, Source};
 use crate::quant::Requant;
 use crate::shape::Shape;
 use serde::{Deserialize, Serialize};
@@ -86,8 +86,15 @@ trait Activation: bytemuck::Pod {
     /// Whether a factor can be applied to a sum.
     fn is_valid(factor: Requant) -> bool;
 
-    /// `factor * (bias + sum((x - zero) * w))`; `x` and `w` have the same length.
-    fn gate<I: Isa>(x: &[Self], w: &[i8], zero: i32, bias: Self::Bias, factor: Requant) -> i32;
+    /// As [`Isa::project`].
+    fn project<I: Isa>(
+        x: &[Self],
+        w: &[i8],
+        zero: i32,
+        bias: Option<&[Self::Bias]>,
+        factor: Requant,
+        out: &mut [i16],
+    );
 
     /// `value` limited to the range of this type.
     fn saturated(value: i32) -> Self;
@@ -108,8 +115,15 @@ impl Activation for i8 {
     }
 
     #[inline(always)]
-    fn gate<I: Isa>(x: &[i8], w: &[i8], zero: i32, bias: i32, factor: Requant) -> i32 {
-        factor.apply(bias.wrapping_add(I::dot(x, w, zero, 0)))
+    fn project<I: Isa>(
+        x: &[i8],
+        w: &[i8],
+        zero: i32,
+        bias: Option<&[i32]>,
+        factor: Requant,
+        out: &mut [i16],
+    ) {
+        I::project(x, w, zero, bias, factor, out);
     }
 
     #[inline(always)]
@@ -133,8 +147,12 @@ impl Activation for i16 {
     }
 
     #[inline(always)]
-    fn gate<I: Isa>(x: &[i16], w: &[i8], _: i32, bias: i64, factor: Requant) -> i32 {
-        factor.apply_wide(bias.wrapping_add(I::dot16(x, w, 0)))
+    fn project<I: Isa>(x: &[i16], w: &[i8], _: i32, bias: Option<&[i64]>, factor: Requant, out: &mut [i16]) {
+        for (n, (w, out)) in w.chunks_exact(x.len()).zip(out).enumerate() {
+            let sum = bias.map_or(0, |bias| bias[n]).wrapping_add(I::dot16(x, w, 0));
+            let value = saturated16(factor.apply_wide(sum));
+            *out = if bias.is_some() { value } else { out.saturating_add(value) };
+        }
     }
 
     #[inline(always)]
@@ -143,12 +161,15 @@ impl Activation for i16 {
     }
 }
 
-/// Argument of the functions, in 1/12,288, of `x` with scale `2^power`. The power is at most 2, so nothing overflows.
-#[inline(always)]
-fn argument(x: i16, power: i32) -> i32 {
-    let shift = power - GATE_POWER;
-    let tripled = i32::from(x) * 3;
-    if shift >= 0 { tripled << shift } else { (tripled + (1 << (-shift - 1))) >> -shift }
+/// The argument of the functions, in 1/12,288, of a value with scale `2^power`: three times the value, shifted. The power
+/// is at most 2, so nothing overflows.
+fn argument(power: i32) -> SigmoidParams {
+    let left = power - GATE_POWER;
+    if left >= 0 {
+        SigmoidParams { multiplier: 3 << left, shift: 0 }
+    } else {
+        SigmoidParams { multiplier: 3, shift: left.unsigned_abs() }
+    }
 }
 
 fn within(found: u64, limit: u64) -> Result<(), NodeFault> {
@@ -258,7 +279,7 @@ impl LstmCell {
             for step in n * steps..(n + 1) * steps {
                 let x = x.get(step * inputs..(step + 1) * inputs)?;
                 self.gates::<A, I>(&p, x, h, zeros, gates)?;
-                self.update(&p, gates, zeros[1], h, c)?;
+                self.update::<A, I>(&p, gates, zeros[1], h, c)?;
                 y.get_mut(step * units..(step + 1) * units)?.copy_from_slice(h);
             }
         }
@@ -275,43 +296,44 @@ impl LstmCell {
         gates: &mut [i16],
     ) -> Option<()> {
         let units = h.len();
-        let rows = p.weights.chunks_exact(x.len()).zip(p.recurrent.chunks_exact(units)).zip(p.bias);
-        let mut rows = rows.zip(gates);
-        for gate in 0..GATES {
-            let factors = [p.factor(2 * gate), p.factor(2 * gate + 1)];
-            let is_tanh = gate == 2 && self.cell_gate == CellFunction::Tanh;
-            for (((w, r), &bias), out) in rows.by_ref().take(units) {
-                let from_input = saturated16(A::gate::<I>(x, w, zeros[0], bias, factors[0]));
-                let none = bytemuck::Zeroable::zeroed();
-                let from_hidden = saturated16(A::gate::<I>(h, r, zeros[1], none, factors[1]));
-                let argument = argument(from_input.saturating_add(from_hidden), GATE_POWER);
-                *out = if is_tanh { tanh(p.sigmoid, argument) } else { logistic(p.sigmoid, argument) };
+        let weights = p.weights.chunks_exact(x.len() * units).zip(p.recurrent.chunks_exact(units * units));
+        let rows = weights.zip(p.bias.chunks_exact(units)).zip(gates.chunks_exact_mut(units));
+        let scale = argument(GATE_POWER);
+        for (gate, (((w, r), bias), out)) in rows.enumerate() {
+            A::project::<I>(x, w, zeros[0], Some(bias), p.factor(2 * gate), out);
+            A::project::<I>(h, r, zeros[1], None, p.factor(2 * gate + 1), out);
+            if gate == 2 && self.cell_gate == CellFunction::Tanh {
+                I::tanh16(&scale, p.sigmoid, Source::InPlace, out);
+            } else {
+                I::logistic16(&scale, p.sigmoid, Source::InPlace, out);
             }
         }
         Some(())
     }
 
-    /// Cell and hidden state after a step with these gates.
-    fn update<A: Activation>(
+    /// Cell and hidden state after a step with these gates, of which the third is overwritten.
+    fn update<A: Activation, I: Isa>(
         &self,
         p: &Constants<'_, A::Bias>,
-        gates: &[i16],
+        gates: &mut [i16],
         zero: i32,
         h: &mut [A],
         c: &mut [i16],
     ) -> Option<()> {
         let units = h.len();
-        let (input, rest) = gates.split_at_checked(units)?;
-        let (forget, rest) = rest.split_at_checked(units)?;
-        let (candidate, output) = rest.split_at_checked(units)?;
+        let (input, rest) = gates.split_at_mut_checked(units)?;
+        let (forget, rest) = rest.split_at_mut_checked(units)?;
+        let (candidate, output) = rest.split_at_mut_checked(units)?;
         let [keep, take, give] = [8, 9, 10].map(|index| p.factor(index));
         let scaled = |factor: Requant, a: i16, b: i16| factor.apply(i32::from(a) * i32::from(b));
-        let gates = input.iter().zip(forget).zip(candidate).zip(output);
-        for ((((&i, &f), &g), &o), (h, c)) in gates.zip(h.iter_mut().zip(c)) {
+        let gates = input.iter().zip(&*forget).zip(&*candidate);
+        for (((&i, &f), &g), c) in gates.zip(c.iter_mut()) {
             let kept = saturated16(scaled(keep, f, *c));
             let sum = kept.saturating_add(saturated16(scaled(take, i, g)));
             *c = self.cell_clip.map_or(sum, |clip| sum.clamp(-clip, clip));
-            let squashed = tanh(p.sigmoid, argument(*c, i32::from(self.cell_power)));
+        }
+        I::tanh16(&argument(self.cell_power.into()), p.sigmoid, Source::From(c), candidate);
+        for ((h, &squashed), &o) in h.iter_mut().zip(&*candidate).zip(&*output) {
             *h = A::saturated(scaled(give, squashed, o).wrapping_add(zero));
         }
         Some(())

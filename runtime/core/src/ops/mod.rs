@@ -248,6 +248,36 @@ macro_rules! operators {
     };
 }
 
+/// Kernels that do without those of portable constants.
+macro_rules! packed_kernels {
+    ($($name:ident),*) => {
+        $(
+            impl $name {
+                /// The kernel of nodes whose constants are all packed, for `dunlin::model!`.
+                #[doc(hidden)]
+                pub const PACKED_KERNEL: Kernel = Kernel(|op, isa, io| {
+                    io.packed = true;
+                    match op {
+                        Op::$name(op) => on_isa!(isa, I => op.run::<I>(io)),
+                        _ => None,
+                    }
+                });
+            }
+        )*
+
+        impl Op {
+            /// Whether the constants of the node are packed, and the operator has a kernel for only such.
+            #[cfg(feature = "encode")]
+            pub(crate) fn packed(&self, cx: &Operands<'_>) -> bool {
+                let has_kernel = matches!(self, $(Self::$name(_))|*);
+                has_kernel && self.packable(cx).is_some_and(|(filter, layer, _)| filter.is_packed(cx, &layer))
+            }
+        }
+    };
+}
+
+packed_kernels!(Conv2d, Conv2dAdd, DepthwiseConv2d, Dense);
+
 operators! {
     /// Convolution.
     Conv2d,

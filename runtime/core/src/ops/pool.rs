@@ -128,6 +128,41 @@ pub(super) fn for_each_window<'x, T>(
     }
 }
 
+/// Calls `pixel(output index, runs of the window)` for every output pixel; each run is the channels of one or more pixels
+/// that are neighbours in memory, `[pixels, c]`.
+fn for_each_run<'x>(
+    window: &Window,
+    shape: &Shape,
+    out_shape: &Shape,
+    x: &'x [i8],
+    mut pixel: impl FnMut(usize, &mut dyn Iterator<Item = &'x [i8]>),
+) {
+    let (c, width) = (shape.c as usize, shape.w as usize);
+    let image_len = shape.elements() / shape.n as usize;
+    let (dy, dx) = (usize::from(window.dilation_h), usize::from(window.dilation_w));
+    let mut index = 0;
+    for image in x.chunks_exact(image_len) {
+        for oy in 0..out_shape.h as usize {
+            for ox in 0..out_shape.w as usize {
+                let (rows, columns) = at(window, shape, oy, ox);
+                // Whole rows of the image follow each other.
+                let (runs, run, step) = match (columns.taps.len(), dx, dy) {
+                    (count, 1, 1) if count == width => (1, rows.taps.len() * count, 0),
+                    (count, 1, _) => (1, count, 0),
+                    (count, ..) => (count, 1, dx * c),
+                };
+                let lines = if runs == 1 && run > columns.taps.len() { 1 } else { rows.taps.len() };
+                let mut all = (0..lines).flat_map(|line| {
+                    let start = ((rows.first + line * dy) * width + columns.first) * c;
+                    (0..runs).map(move |i| &image[start + i * step..][..run * c])
+                });
+                pixel(index, &mut all);
+                index += 1;
+            }
+        }
+    }
+}
+
 impl Operator for MaxPool2d {
     fn check(&self, cx: &Operands<'_>) -> Result<(), NodeFault> {
         clamped(cx, &self.window, self.clamp)
@@ -140,10 +175,10 @@ impl Operator for MaxPool2d {
         let [y, _] = views.outputs;
         let y: &mut [i8] = bytemuck::cast_slice_mut(y);
         let x = bytemuck::cast_slice(views.inputs[0]);
-        for_each_window(&self.window, &shape, &out_shape, x, |index, rows| {
+        for_each_run(&self.window, &shape, &out_shape, x, |index, runs| {
             let out = &mut y[index * c..][..c];
             out.fill(i8::MIN);
-            rows.for_each(|(_, row)| I::max(row, out));
+            runs.for_each(|run| I::max_rows(run, out));
             if self.clamp != Clamp::FULL {
                 out.iter_mut().for_each(|y| *y = self.clamp.apply(i32::from(*y)));
             }
@@ -216,13 +251,13 @@ impl Operator for AveragePool2d {
         let sums = views.scratch.get_mut(..4 * c)?;
         let sums: &mut [i32] = bytemuck::try_cast_slice_mut(sums).ok()?;
         let x = bytemuck::cast_slice(views.inputs[0]);
-        for_each_window(&self.window, &shape, &out_shape, x, |index, rows| {
+        for_each_run(&self.window, &shape, &out_shape, x, |index, runs| {
             let out = &mut y[index * c..][..c];
             sums.fill(0);
             let mut count = 0;
-            rows.for_each(|(_, row)| {
-                I::accumulate(row, sums);
-                count += 1;
+            runs.for_each(|run| {
+                I::accumulate_rows(run, sums);
+                count += (run.len() / c) as i32;
             });
             out.iter_mut().zip(&*sums).for_each(|(y, &sum)| *y = self.average(sum, count));
         });

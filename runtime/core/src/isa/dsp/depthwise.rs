@@ -63,7 +63,9 @@ pub(super) fn rows(
 ) {
     let Some(constants) = constants.get(..packed(&g.window, p.n).constants) else { return };
     let done = kernel::depthwise(p, constants, g, image, first, out);
-    plain(p, constants, g, image, first, out, done);
+    if done < p.n {
+        plain(p, constants, g, image, first, out, done);
+    }
 }
 
 /// Channels from `from` on in plain Rust.

@@ -15,7 +15,7 @@ use crate::quant::Requant;
 
 /// Sums of the layer need nothing but the fast kernels: see [`grade`].
 pub(super) const FAST: i32 = 2;
-/// Sums come from the kernel for single rows, at most [`SEGMENT`] taps at once, and are scaled here. The input's
+/// Sums come from the kernel for single rows, a segment of the taps at once, and are scaled in plain Rust. The input's
 /// zero point is part of the bias, as in fast layers.
 pub(super) const EXACT: i32 = 1;
 /// Neither: the bias is the portable one.
@@ -27,9 +27,6 @@ pub(super) const HEADER: usize = 4;
 /// unit plus the output's zero point, both before the shift. In layers that are not fast the biases are single and
 /// the rounding is unused.
 pub(super) const PAIR: usize = 8;
-
-/// Taps for which the sum of channel b stays below 2^23.
-pub(super) const SEGMENT: usize = 512;
 
 /// Words of a run of `len` taps.
 pub(super) const fn run_words(len: usize) -> usize {

@@ -1,12 +1,18 @@
 //! Layers with packed weights on the device: what the tiles read is gathered here.
 #![allow(unsafe_code, reason = "calls of the inner loops, whose bounds are checked before")]
 
-use super::asm::{self, Row, Tile};
-use super::full::{EXACT, FAST, Full, HEADER, PAIR, SEGMENT, channel, place, run_words};
+use super::asm::{
+    self, DEPTHWISE_ROUND, DEPTHWISE_STEP, Gather, ROW_ROUND, ROW_STEP, Row, TILE_ROUND, TILE_STEP, Tile,
+};
+use super::elementwise::limit;
+pub(super) use super::elementwise::{accumulate, add, dot, dots, max, portable};
+use super::full::{EXACT, FAST, Full, HEADER, PAIR, channel, run_words};
 use super::{Reduction, TILE, depthwise};
 use crate::isa::Geometry;
-use crate::quant::Clamp;
 use core::ptr;
+
+/// Taps for which the sum of channel b stays below 2^23.
+const SEGMENT: usize = 512;
 
 /// Words at the start of `bytes`, `None` where there is no room for them.
 fn words(bytes: &mut [i8], count: usize) -> Option<&mut [u32]> {
@@ -38,7 +44,7 @@ fn tiles(
 
 /// One tile; with step 0 all three pixels have the outputs of the third.
 fn tile(layer: &Full<'_>, n: usize, step: usize, out: &mut [i8], scratch: &[u32]) {
-    let rounds = layer.words.div_ceil(8);
+    let rounds = layer.words.div_ceil(TILE_ROUND);
     let fits = n > 0
         && layer.words > 0
         && out.len() >= 2 * step + n
@@ -49,14 +55,15 @@ fn tile(layer: &Full<'_>, n: usize, step: usize, out: &mut [i8], scratch: &[u32]
         return;
     }
     let mut arguments = Tile {
-        constants: layer.constants[HEADER..].as_ptr(),
+        zeros: [0; 6],
+        entry: (TILE_ROUND * rounds - layer.words) / 2 * TILE_STEP,
         x: scratch.as_ptr(),
         weights: layer.weights.as_ptr(),
         rounds,
-        entry: (8 * rounds - layer.words) / 2 * 68,
-        out: out.as_mut_ptr(),
-        step,
+        constants: layer.constants[HEADER..].as_ptr(),
+        before: out.as_mut_ptr().wrapping_sub(1),
         n,
+        step,
     };
     // SAFETY: the lengths were just compared with what the kernel reads and writes; `words` is even.
     unsafe { asm::tile(&mut arguments) };
@@ -78,17 +85,18 @@ fn row(p: &Reduction<'_>, layer: &Full<'_>, x: &[i8], out: &mut [i8]) {
         let mut tail = [0u8; 4];
         tail.iter_mut().zip(rest).for_each(|(tail, &x)| *tail = x as u8);
         Row {
-            constants: layer.constants[HEADER..].as_ptr(),
+            zeros: [0; 6],
+            stride: 4 * layer.words,
+            n,
+            entry: if fours == 0 { ROW_ROUND } else { fours.wrapping_neg() % ROW_ROUND } * ROW_STEP,
             x: whole.as_ptr(),
             weights: layer.weights[from / 2..].as_ptr(),
-            stride: 4 * layer.words,
             end: whole.as_ptr_range().end,
-            entry: if fours == 0 { 4 } else { fours.wrapping_neg() % 4 } * 96,
             tail: u32::from_le_bytes(tail),
             has_tail: usize::from(!rest.is_empty()),
-            out: ptr::null_mut(),
-            n,
             raw: ptr::null_mut(),
+            constants: layer.constants[HEADER..].as_ptr(),
+            out: ptr::null_mut(),
         }
     };
     if layer.grade() == FAST {
@@ -118,13 +126,6 @@ fn row(p: &Reduction<'_>, layer: &Full<'_>, x: &[i8], out: &mut [i8]) {
     }
 }
 
-/// Limits the outputs of the kernels, which saturate to 8 bits.
-fn limit(clamp: Clamp, out: &mut [i8]) {
-    if clamp != Clamp::FULL {
-        out.iter_mut().for_each(|y| *y = (*y).max(clamp.min).min(clamp.max));
-    }
-}
-
 /// Rows that are done: all or none.
 pub(super) fn matmul(
     p: &Reduction<'_>,
@@ -136,6 +137,11 @@ pub(super) fn matmul(
     let (k, n) = (layer.taps.len, p.n);
     if !matches!(layer.grade(), FAST | EXACT) || k == 0 || n == 0 {
         return 0;
+    }
+    if rows.len() == k {
+        row(p, layer, rows, &mut out[..n]);
+        limit(p.clamp, out);
+        return 1;
     }
     let count = (rows.len() / k).min(out.len() / n);
     let gather = |first: usize, scratch: &mut [u32]| gather_rows(rows, k, first, scratch);
@@ -165,26 +171,85 @@ pub(super) fn matmul(
 
 /// The tap pairs of three rows of `k` values from row `first` on.
 fn gather_rows(rows: &[i8], k: usize, first: usize, scratch: &mut [u32]) {
-    if let Some(x) = rows.get(first * k..(first + TILE) * k) {
-        run(x, k, k, scratch);
+    let Some(x) = rows.get(first * k..) else { return };
+    if !gather(x, k, k, 1, 0, scratch) {
+        for slot in 0..TILE {
+            place(&x[slot * k..][..k], 0, k, 0, slot, scratch);
+        }
     }
 }
 
-/// The tap pairs of a run of `len` values at each of three pixels, `stride` apart.
-fn run(x: &[i8], stride: usize, len: usize, scratch: &mut [u32]) {
-    let fours = len / 4;
-    if x.len() < 2 * stride + len || scratch.len() < TILE * run_words(len) {
+/// The tap pairs of `runs` runs of `len` values, which begin `step` apart, at each of three pixels, `pixel` apart. False
+/// where that would read beyond `x`: then nothing is done.
+fn gather(x: &[i8], pixel: usize, len: usize, runs: usize, step: usize, scratch: &mut [u32]) -> bool {
+    // Weights of the taps that fill the last four up are zero.
+    let single = len % 4 == 1;
+    let fours = if single { len / 4 } else { len.div_ceil(4) };
+    let read = 4 * fours + usize::from(single);
+    if runs == 0
+        || x.len() < 2 * pixel + (runs - 1) * step + read
+        || scratch.len() < TILE * run_words(len) * runs
+    {
+        return false;
+    }
+    let arguments = Gather {
+        x: x.as_ptr(),
+        pixel,
+        out: scratch.as_mut_ptr(),
+        fours,
+        single: single.into(),
+        runs,
+        next: step.wrapping_sub(read),
+    };
+    // SAFETY: the last value that is read and the words were compared with the lengths.
+    unsafe { asm::gather(&arguments) };
+    true
+}
+
+/// A run of one pixel: taps `left..right` are `values`, the others `fill`.
+fn place(values: &[i8], left: usize, len: usize, fill: i8, slot: usize, scratch: &mut [u32]) {
+    let right = left + values.len();
+    if len.is_multiple_of(4) && left.is_multiple_of(4) && right.is_multiple_of(4) {
+        let pair = fill_pair(fill);
+        let (before, rest) = scratch.split_at_mut(TILE * left / 2);
+        let (inside, after) = rest.split_at_mut(TILE * values.len() / 2);
+        for words in before.chunks_exact_mut(TILE).chain(after.chunks_exact_mut(TILE)) {
+            words[slot] = pair;
+        }
+        for (words, four) in inside.chunks_exact_mut(2 * TILE).zip(values.chunks_exact(4)) {
+            let bytes = u32::from_le_bytes([four[0], four[1], four[2], four[3]].map(|x| x as u8));
+            words[slot] = sxtb16(bytes);
+            words[TILE + slot] = sxtb16(bytes.rotate_right(8));
+        }
         return;
     }
-    if fours > 0 {
-        // SAFETY: the third row ends at `2 * stride + len`, and six words of scratch hold four values.
-        unsafe { asm::widen(x.as_ptr(), stride, scratch.as_mut_ptr(), fours) };
+    let fill_bytes = u32::from_le_bytes([fill as u8; 4]);
+    if len == 4 {
+        // Bytes of the fill, then of the values.
+        let mut bytes = [fill; 4];
+        bytes[left..right].copy_from_slice(values);
+        let bytes = u32::from_le_bytes(bytes.map(|x| x as u8));
+        scratch[slot] = sxtb16(bytes);
+        scratch[TILE + slot] = sxtb16(bytes.rotate_right(8));
+        return;
     }
-    let halves: &mut [i16] = bytemuck::cast_slice_mut(scratch);
-    for j in 4 * fours..len {
-        let (word, half) = place(j);
-        for slot in 0..TILE {
-            halves[(TILE * word + slot) * 2 + half] = x[slot * stride + j].into();
+    let mut words = scratch.iter_mut().skip(slot).step_by(TILE);
+    for first in (0..len).step_by(4) {
+        let bytes = if first >= right || first + 4 <= left {
+            fill_bytes
+        } else if let (true, Some(&[a, b, c, d])) =
+            (first >= left, values.get(first.wrapping_sub(left)..).and_then(|v| v.first_chunk()))
+        {
+            u32::from_le_bytes([a, b, c, d].map(|x| x as u8))
+        } else {
+            let tap = |j: usize| values.get(j.wrapping_sub(left)).copied().unwrap_or(fill) as u8;
+            u32::from_le_bytes([first, first + 1, first + 2, first + 3].map(tap))
+        };
+        let Some(word) = words.next() else { return };
+        *word = sxtb16(bytes);
+        if len - first > 1 {
+            let Some(word) = words.next() else { return };
+            *word = sxtb16(bytes.rotate_right(8));
         }
     }
 }
@@ -196,6 +261,8 @@ struct Source<'a> {
     /// Values of a run, and pieces of a row of the window that are runs.
     len: usize,
     pieces: usize,
+    /// The next pixel.
+    next: (usize, usize),
 }
 
 impl Source<'_> {
@@ -207,89 +274,98 @@ impl Source<'_> {
         (at(oy, w.stride_h, w.pad.top), at(ox, w.stride_w, w.pad.left))
     }
 
-    /// Three pixels from `first` on.
-    fn block(&self, first: usize, scratch: &mut [u32]) {
+    /// Three pixels from this one on.
+    fn block(&self, pixel: (usize, usize), scratch: &mut [u32]) {
         let (w, input) = (&self.g.window, &self.g.input);
-        let (width, c) = (input.w as usize, input.c as usize);
-        let pixel = self.g.pixel(first);
+        let (width, height, c) = (input.w as usize, input.h as usize, input.c as usize);
+        let (oy, ox) = pixel;
         let (y, x) = self.origin(pixel);
-        let last = x
-            + (usize::from(w.kernel_w) - 1) as isize * w.dilation_w as isize
-            + (TILE as isize - 1) * w.stride_w as isize;
-        if pixel.1 + TILE > self.g.width || x < 0 || last >= width as isize {
-            for slot in 0..TILE {
-                self.pixel(first + slot, slot, scratch);
-            }
-            return;
-        }
-        let words = TILE * run_words(self.len);
-        let mut runs = scratch.chunks_exact_mut(words);
-        for ky in 0..usize::from(w.kernel_h) {
-            let y = y + (ky * usize::from(w.dilation_h)) as isize;
-            let inside = (0..input.h as isize).contains(&y);
-            for kx in 0..self.pieces {
-                let Some(scratch) = runs.next() else { return };
-                if !inside {
+        let stride = usize::from(w.stride_w);
+        let inside = self.pieces == 1
+            && ox + TILE <= self.g.width
+            && x >= 0
+            && x as usize + usize::from(w.kernel_w) + (TILE - 1) * stride <= width;
+        let (rows, dilation) = (usize::from(w.kernel_h), usize::from(w.dilation_h));
+        if inside {
+            let step = dilation * width * c;
+            let run = TILE * run_words(self.len);
+            let mut ky = 0;
+            while ky < rows {
+                let y = y + (ky * dilation) as isize;
+                // All rows from here that are inside.
+                let count = if y < 0 || y as usize >= height {
+                    0
+                } else if dilation == 1 {
+                    (height - y as usize).min(rows - ky)
+                } else {
+                    1
+                };
+                let Some(scratch) = scratch.get_mut(ky * run..) else { return };
+                if count == 0 {
+                    let Some(scratch) = scratch.get_mut(..run) else { return };
                     scratch.fill(fill_pair(self.g.fill));
+                    ky += 1;
                     continue;
                 }
-                let at = (y as usize * width + x as usize + kx * usize::from(w.dilation_w)) * c;
-                if let Some(image) = self.image.get(at..) {
-                    run(image, usize::from(w.stride_w) * c, self.len, scratch);
+                let at = (y as usize * width + x as usize) * c;
+                let Some(image) = self.image.get(at..) else { return };
+                if !gather(image, stride * c, self.len, count, step, scratch) {
+                    break;
                 }
+                ky += count;
+            }
+            if ky >= rows {
+                return;
+            }
+        }
+        let (mut oy, mut ox) = (oy, ox);
+        for slot in 0..TILE {
+            self.pixel((oy, ox), slot, scratch);
+            ox += 1;
+            if ox == self.g.width {
+                (oy, ox) = (oy + 1, 0);
             }
         }
     }
 
     /// One pixel, in one of the three places.
-    fn pixel(&self, i: usize, slot: usize, scratch: &mut [u32]) {
+    fn pixel(&self, pixel: (usize, usize), slot: usize, scratch: &mut [u32]) {
         let (w, input) = (&self.g.window, &self.g.input);
-        let (width, c) = (input.w as usize, input.c as usize);
-        let (y, x) = self.origin(self.g.pixel(i));
+        let (width, height, c) = (input.w as usize, input.h as usize, input.c as usize);
+        let (y, x) = self.origin(pixel);
         let columns = self.len / c;
-        let mut runs = scratch.chunks_exact_mut(TILE * run_words(self.len));
-        for ky in 0..usize::from(w.kernel_h) {
-            let y = y + (ky * usize::from(w.dilation_h)) as isize;
-            let inside = (0..input.h as isize).contains(&y);
-            for kx in 0..self.pieces {
-                let Some(scratch) = runs.next() else { return };
-                let x = x + (kx * usize::from(w.dilation_w)) as isize;
-                let left = (-x).clamp(0, columns as isize) as usize;
-                let right = (width as isize - x).clamp(left as isize, columns as isize) as usize;
-                let (left, right) = if inside { (left * c, right * c) } else { (0, 0) };
-                let at = (y * width as isize + x) * c as isize + left as isize;
-                let values = if left < right { self.image.get(at as usize..).unwrap_or(&[]) } else { &[] };
-                let values = values.get(..right - left).unwrap_or(&[]);
-                self.place(values, left, slot, scratch);
+        let (run, rows, dilation) = (TILE * run_words(self.len), w.kernel_h.into(), w.dilation_h.into());
+        for piece in 0..self.pieces {
+            let x = x + (piece * usize::from(w.dilation_w)) as isize;
+            let left = (-x).clamp(0, columns as isize);
+            let right = (width as isize - x).clamp(left, columns as isize);
+            let count = (right - left) as usize * c;
+            // Where the run is beside the image, the column is not one of it: nothing is read.
+            let column = (x + left).max(0) as usize * c;
+            let left = (left as usize * c).min(self.len - count);
+            let runs = scratch.chunks_exact_mut(run).skip(piece).step_by(self.pieces);
+            let mut y = y as usize;
+            for scratch in runs.take(rows) {
+                let at = y.wrapping_mul(width * c).wrapping_add(column);
+                let values = if y < height { self.image.get(at..at + count).unwrap_or(&[]) } else { &[] };
+                place(values, left, self.len, self.g.fill, slot, scratch);
+                y = y.wrapping_add(dilation);
             }
         }
     }
 
-    /// A run of which `values` from tap `left` on are inside of the image.
-    fn place(&self, values: &[i8], left: usize, slot: usize, scratch: &mut [u32]) {
-        let fill = self.g.fill;
-        if self.len.is_multiple_of(4) && left.is_multiple_of(4) && values.len().is_multiple_of(4) {
-            let (left, inside) = (left / 4, values.len() / 4);
-            let pair = fill_pair(fill);
-            for (i, four) in scratch.chunks_exact_mut(2 * TILE).enumerate() {
-                let (even, odd) = match values.get(4 * i.wrapping_sub(left)..) {
-                    Some(&[a, b, c, d, ..]) if i >= left && i < left + inside => {
-                        let bytes = u32::from_le_bytes([a, b, c, d].map(|x| x as u8));
-                        (sxtb16(bytes), sxtb16(bytes.rotate_right(8)))
-                    }
-                    _ => (pair, pair),
-                };
-                four[slot] = even;
-                four[TILE + slot] = odd;
-            }
-            return;
+    /// Three pixels from `first` on, which is most often the one behind the three before.
+    fn blocks(&mut self, first: usize, scratch: &mut [u32]) {
+        let (mut oy, mut ox) = self.next;
+        if oy * self.g.width + ox != first {
+            (oy, ox) = self.g.pixel(first);
         }
-        let halves: &mut [i16] = bytemuck::cast_slice_mut(scratch);
-        for j in 0..self.len {
-            let (word, half) = place(j);
-            let value = if j < left { fill } else { values.get(j - left).copied().unwrap_or(fill) };
-            halves[(TILE * word + slot) * 2 + half] = value.into();
+        self.block((oy, ox), scratch);
+        ox += TILE;
+        while ox >= self.g.width {
+            (oy, ox) = (oy + 1, ox - self.g.width);
         }
+        self.next = (oy, ox);
     }
 }
 
@@ -320,19 +396,36 @@ pub(super) fn conv(
     scratch: &mut [i8],
 ) -> usize {
     let n = p.n;
-    let Some(scratch) = words(scratch, TILE * layer.words) else { return 0 };
     if layer.grade() != FAST || n == 0 || layer.taps.len == 0 {
         return 0;
     }
-    let count = out.len() / n;
+    let (count, needed) = (out.len() / n, TILE * layer.words);
     let pieces = layer.taps.runs / usize::from(g.window.kernel_h);
-    let source = Source { g, image, len: layer.taps.len, pieces };
-    if count >= TILE {
-        tiles(layer, n, 0..count, out, scratch, |at, scratch| source.block(first + at, scratch));
+    let mut source = Source { g, image, len: layer.taps.len, pieces, next: g.pixel(first) };
+    if let Some(scratch) = words(scratch, needed) {
+        if count >= TILE {
+            tiles(layer, n, 0..count, out, scratch, |at, scratch| source.blocks(first + at, scratch));
+        } else {
+            for (i, out) in out.chunks_exact_mut(n).enumerate() {
+                source.pixel(g.pixel(first + i), TILE - 1, scratch);
+                tile(layer, n, 0, out, scratch);
+            }
+        }
     } else {
-        for (i, out) in out.chunks_exact_mut(n).enumerate() {
-            source.pixel(first + i, TILE - 1, scratch);
-            tile(layer, n, 0, out, scratch);
+        let Some(patch) = scratch.get_mut(..layer.taps.total()) else { return 0 };
+        if !layer.taps.len.is_multiple_of(4) {
+            return 0;
+        }
+        // The end of the output serves as scratch until its turn comes; then one pixel after another is a row.
+        let front = out.len().saturating_sub(4 * needed + 3) / n;
+        let front = if front < TILE { 0 } else { front };
+        let (tiled, rest) = out.split_at_mut(front * n);
+        if let (true, Some(scratch)) = (front > 0, words(rest, needed)) {
+            tiles(layer, n, 0..front, tiled, scratch, |at, scratch| source.blocks(first + at, scratch));
+        }
+        for (i, out) in rest.chunks_exact_mut(n).enumerate() {
+            g.patch(image, first + front + i, patch);
+            row(p, layer, patch, out);
         }
     }
     limit(p.clamp, out);
@@ -370,6 +463,7 @@ pub(super) fn depthwise(
     let tall = (usize::from(w.kernel_h) - 1) * usize::from(w.dilation_h);
     let square = w.kernel_h == 3 && w.kernel_w == 3;
     let (row, column) = (g.input.w as usize * c, usize::from(w.dilation_w) * c);
+    let mut table = [fill.as_ptr(); TAPS];
     for (i, out) in out.chunks_exact_mut(g.width * c).enumerate() {
         let oy = first + i;
         let y = (oy * usize::from(w.stride_h)).checked_sub(w.pad.top.into());
@@ -393,21 +487,37 @@ pub(super) fn depthwise(
             unsafe { asm::depthwise3(&mut arguments) };
         }
         for ox in (0..g.width).filter(|ox| !inside.contains(ox)) {
-            let mut table = [fill.as_ptr(); TAPS];
-            g.for_each_tap((oy, ox), |t, at| {
-                if let Some(at) = at {
-                    table[depthwise::place(w, t)] = image[at * c..][..c].as_ptr();
+            table[..taps].fill(fill.as_ptr());
+            let y = (oy * usize::from(w.stride_h)).wrapping_sub(w.pad.top.into());
+            let x = (ox * stride).wrapping_sub(left);
+            let mut t = 0;
+            for ky in 0..usize::from(w.kernel_h) {
+                let y = y.wrapping_add(ky * usize::from(w.dilation_h));
+                let Some(image) = image.get(y.wrapping_mul(row)..).filter(|_| y < g.input.h as usize) else {
+                    t += usize::from(w.kernel_w);
+                    continue;
+                };
+                for kx in 0..usize::from(w.kernel_w) {
+                    let x = x.wrapping_add(kx * usize::from(w.dilation_w));
+                    if x < g.input.w as usize
+                        && let Some(pointer) = table.get_mut(depthwise::place(w, t))
+                    {
+                        *pointer = image[x * c..].as_ptr();
+                    }
+                    t += 1;
                 }
-            });
-            let arguments = asm::Depthwise {
+            }
+            let rounds = taps.div_ceil(DEPTHWISE_ROUND);
+            let mut arguments = asm::Depthwise {
                 taps: table.as_ptr(),
                 constants: parts.start,
                 out: out[ox * c..][..c].as_mut_ptr(),
                 end: parts.end,
-                rounds: taps / 3,
+                rounds,
+                entry: (DEPTHWISE_ROUND * rounds - taps) * DEPTHWISE_STEP,
             };
             // SAFETY: every tap and the fill have `c` values, `out` too; `taps` pointers fit the table.
-            unsafe { asm::depthwise(&arguments) };
+            unsafe { asm::depthwise(&mut arguments) };
         }
     }
     for out in out.chunks_exact_mut(c) {

@@ -3,6 +3,8 @@
 #[cfg(all(target_arch = "arm", target_os = "none", feature = "isa-dsp"))]
 mod asm;
 mod depthwise;
+#[cfg(all(target_arch = "arm", target_os = "none", feature = "isa-dsp"))]
+mod elementwise;
 mod full;
 #[cfg(all(target_arch = "arm", target_os = "none", feature = "isa-dsp"))]
 mod kernel;
@@ -43,6 +45,12 @@ impl Isa for Dsp {
         tile_bytes(taps)
     }
 
+    fn image_scratch(taps: Taps, n: usize, pixels: usize) -> usize {
+        let tiles = tiles_scratch(taps, pixels.saturating_mul(n));
+        // Without, the last pixels are gathered as bytes, which lie as their halfwords where runs are whole fours.
+        if tiles == 0 && taps.len.is_multiple_of(4) { taps.total() } else { tile_bytes(taps) }
+    }
+
     fn rows_scratch(taps: Taps, n: usize, rows: usize) -> usize {
         if rows < TILE { 0 } else { tiles_scratch(taps, rows.saturating_mul(n)) }
     }
@@ -50,7 +58,7 @@ impl Isa for Dsp {
     fn matmul(p: &Reduction<'_>, k: usize, rows: &[i8], out: &mut [i8], scratch: &mut [i8]) {
         match p.packed {
             Some(constants) => full::matmul(p, constants, k, rows, out, scratch),
-            None => Scalar::matmul(p, k, rows, out, scratch),
+            None => kernel::portable(p, k, rows, out, scratch),
         }
     }
 
@@ -87,19 +95,23 @@ impl Isa for Dsp {
     }
 
     fn dot(x: &[i8], w: &[i8], input_zero: i32, weight_zero: i32) -> i32 {
-        Scalar::dot(x, w, input_zero, weight_zero)
+        kernel::dot(x, w, input_zero, weight_zero)
+    }
+
+    fn dots(x: &[i8], w: &[i8], input_zero: i32, sums: &mut [i32]) {
+        kernel::dots(x, w, input_zero, sums);
     }
 
     fn max(row: &[i8], out: &mut [i8]) {
-        Scalar::max(row, out);
+        kernel::max(row, out);
     }
 
     fn accumulate(row: &[i8], sum: &mut [i32]) {
-        Scalar::accumulate(row, sum);
+        kernel::accumulate(row, sum);
     }
 
     fn add(p: &SumParams, a: Source<'_>, b: &[i8], out: &mut [i8]) {
-        Scalar::add(p, a, b, out);
+        kernel::add(p, a, b, out);
     }
 
     fn mul(p: &ProductParams, a: Source<'_>, b: &[i8], out: &mut [i8]) {

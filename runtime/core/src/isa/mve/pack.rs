@@ -41,7 +41,7 @@ const COLUMNS_FROM: usize = 8;
 impl TapOrder {
     /// The order for these taps.
     pub(super) const fn of(taps: Taps) -> Self {
-        if taps.pixels > 1 && taps.channels() >= COLUMNS_FROM { Self::Columns } else { Self::Rows }
+        if taps.pixels > 1 && taps.len / taps.pixels >= COLUMNS_FROM { Self::Columns } else { Self::Rows }
     }
 
     /// Where tap `i` of the row-major order stands.
@@ -50,7 +50,7 @@ impl TapOrder {
         match self {
             Self::Rows => i,
             Self::Columns => {
-                let c = taps.channels();
+                let c = taps.len / taps.pixels;
                 let (row, rest) = (i / taps.len, i % taps.len);
                 (rest / c * taps.runs + row) * c + rest % c
             }
@@ -80,12 +80,13 @@ pub(super) fn computed(layer: &Layer) -> Layer {
 
 /// Lengths of the packed constants of a layer, `None` where the layer keeps its portable form.
 pub(in crate::isa) fn packed(layer: &Layer) -> Option<PackedLen> {
-    let groups = layer.channels().div_ceil(GROUP);
-    let taps = match computed(layer) {
-        Layer::Full { taps, .. } => padded(taps.total()),
-        Layer::Depthwise { window, multiplier: 1, .. } if fits(window.kernel_h, window.kernel_w) => LANES,
+    let (n, taps) = match *layer {
+        Layer::Full { taps, n } => (n, padded(taps.total())),
+        Layer::Depthwise { window, c: 1, multiplier } => (multiplier, padded(window.taps())),
+        Layer::Depthwise { window, c, multiplier: 1 } if fits(window.kernel_h, window.kernel_w) => (c, LANES),
         _ => return None,
     };
+    let groups = n.div_ceil(GROUP);
     Some(PackedLen {
         weights: groups.saturating_mul(GROUP).saturating_mul(taps),
         constants: groups.saturating_mul(RECORD).saturating_add(HEAD),

@@ -1,4 +1,4 @@
-//! The inner loops of [`Tile::rows`](super::tile::Tile::rows) for Helium.
+//! Products of rows with packed weights.
 //!
 //! [`pairs`] computes four channels of two rows at a time, [`row`] eight channels of one row; both keep eight sums in
 //! the even registers, which is where `vmladava` puts them, and all else in the odd ones. The frame on the stack is
@@ -8,12 +8,10 @@
 //! is negative. `vrshl` rounds half up, so one is first taken from negative values that are to be shifted. Where the
 //! activation is a rectifier and the output's zero point is its smallest value, negative values end there anyway.
 
-use super::pack::RECORD;
-use super::tile::Tile;
+use super::part::{MAX_PITCH, Part};
+use crate::isa::mve::pack::{GROUP, RECORD};
+use crate::isa::mve::tile::Tile;
 use core::arch::naked_asm;
-
-/// Largest distance of two rows of the output, in bytes: offsets of the store are 16 bits.
-pub(super) const MAX_PITCH: usize = 65_000;
 
 /// Blocks of sixteen taps in the body of the loop.
 const UNROLL: usize = 4;
@@ -52,18 +50,59 @@ fn rounds(taps: usize) -> (usize, usize) {
     (rounds, rounds * UNROLL - blocks)
 }
 
+/// As many rows as `out`, `[m, n]`, holds. Row `i` is the [`Tile::taps`] bytes of `x` from `i * step` on.
+pub(in crate::isa::mve) fn rows(t: &Tile<'_>, x: &[i8], step: usize, out: &mut [i8]) {
+    if !Part::quick(t) || t.n > MAX_PITCH {
+        return t.plain(x, step, out);
+    }
+    match out.len() / t.n {
+        0 => {}
+        1 => one(t, x, out),
+        m => {
+            several(t, x, step, m / 2, out);
+            if m % 2 == 1 {
+                // The last two again, so that the last has a partner.
+                several(t, &x[(m - 2) * step..], step, 1, &mut out[(m - 2) * t.n..]);
+            }
+        }
+    }
+}
+
+/// One row, eight channels at a time; what remains is computed with the four before it.
+fn one(t: &Tile<'_>, x: &[i8], out: &mut [i8]) {
+    const EIGHT: usize = 2 * GROUP;
+    let whole = t.n / EIGHT * EIGHT;
+    let groups = t.n.div_ceil(GROUP);
+    if whole > 0 {
+        row(&Part::of(t, 0, whole), x, out);
+    }
+    if groups == 1 {
+        pairs(&Part::of(t, 0, t.n), x, 0, 1, out, (t.n, 0));
+    } else if whole < t.n {
+        let mut tail = [0; EIGHT];
+        let first = groups - 2;
+        row(&Part::of(t, first, EIGHT), x, &mut tail);
+        out[first * GROUP..].copy_from_slice(&tail[..t.n - first * GROUP]);
+    }
+}
+
+/// `count` pairs of rows.
+fn several(t: &Tile<'_>, x: &[i8], step: usize, count: usize, out: &mut [i8]) {
+    let whole = t.n / GROUP * GROUP;
+    if whole > 0 {
+        pairs(&Part::of(t, 0, whole), x, step, count, out, (t.n, t.n));
+    }
+    if whole < t.n {
+        let rest = Part::of(t, whole / GROUP, t.n - whole);
+        pairs(&rest, x, step, count, &mut out[whole..], (t.n, t.n));
+    }
+}
+
 /// `count` pairs of rows of `x`, each row `step` after the one before; the second row's outputs are `pitch` behind the
 /// first's, and the next pair's two `stride` behind.
 ///
 /// `t.n` is a multiple of four, or there is one group.
-pub(super) fn pairs(
-    t: &Tile<'_>,
-    x: &[i8],
-    step: usize,
-    count: usize,
-    out: &mut [i8],
-    (stride, pitch): (usize, usize),
-) {
+fn pairs(t: &Part<'_>, x: &[i8], step: usize, count: usize, out: &mut [i8], (stride, pitch): (usize, usize)) {
     let (rounds, entry) = rounds(t.taps());
     if count == 0 || t.n == 0 || rounds == 0 {
         return;
@@ -91,13 +130,13 @@ pub(super) fn pairs(
         pitch,
         lanes: if t.n % 4 == 0 { 8 } else { 2 * (t.n % 4) },
     };
-    // SAFETY: the slices just taken hold the rows and the outputs; weights and constants are as long as `Tile::new` and
-    // `Tile::channels` cut them: `groups` times 64 bytes a block, and a record.
+    // SAFETY: the slices just taken hold the rows and the outputs; weights and constants are as long as `Part::of`
+    // cuts them: `groups` times 64 bytes a block, and a record.
     unsafe { if t.rectifies() && frame.lanes == 8 { pairs_rectified(&frame) } else { pairs_any(&frame) } }
 }
 
 /// One row; `t.n` is a multiple of eight.
-pub(super) fn row(t: &Tile<'_>, x: &[i8], out: &mut [i8]) {
+fn row(t: &Part<'_>, x: &[i8], out: &mut [i8]) {
     let (rounds, entry) = rounds(t.taps());
     if t.n == 0 || rounds == 0 {
         return;
