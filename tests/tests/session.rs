@@ -4,7 +4,7 @@ use dunlin::format::{DType, Place, ProgramSpec, Tensor};
 use dunlin::ops::{Add, Op};
 use dunlin::quant::Clamp;
 use dunlin::shape::Shape;
-use dunlin::{AlignedVec, Arena, Model, Observer, Session, SessionError};
+use dunlin::{AlignedVec, Arena, IsaKind, Model, Observer, Session, SessionError};
 use dunlin_tests::cases::{Feature, Kind, seeded};
 use dunlin_tests::draw::Draw;
 use dunlin_tests::golden;
@@ -272,4 +272,40 @@ fn a_reset_state_is_real_zero() {
         panic!("the state is an output")
     };
     assert!(session.output_bytes(output).unwrap().iter().all(|&b| b == zero));
+}
+
+#[test]
+fn a_session_runs_on_any_instruction_set_of_the_core_and_on_no_other() {
+    let file = golden::model();
+    let mut tables = Tables::new();
+    let model = Model::parse(file.as_slice(), &mut tables).unwrap();
+    for isa in IsaKind::ALL {
+        let [mut arena, mut state] = memories(&model);
+        let session = Session::with_state(&model, arena.as_mut_slice(), state.as_mut_slice()).unwrap();
+        match session.with_isa(isa) {
+            Ok(session) => assert!(isa.is_available() && session.isa() == isa),
+            Err(error) => {
+                assert!(!isa.is_available());
+                assert_eq!(error, SessionError::Isa { wanted: isa.name() });
+                assert!(error.to_string().starts_with("the instruction set "));
+            }
+        }
+    }
+    // Every core has plain Rust, and none is of two architectures.
+    assert!(IsaKind::Scalar.is_available() && IsaKind::native().is_available());
+    assert!(!(IsaKind::Neon.is_available() && IsaKind::Avx2.is_available()));
+}
+
+#[test]
+fn a_packed_file_runs_on_its_own_instruction_set_alone() {
+    let packed = seeded().into_iter().flat_map(|case| case.packed).next().expect("a case is packed");
+    let file = AlignedVec::from_slice(&packed.1);
+    let mut tables = Tables::new();
+    let model = Model::parse(file.as_slice(), &mut tables).unwrap();
+    let own = packed.0.isa().expect("hosts run every target");
+    for isa in IsaKind::ALL {
+        let [mut arena, mut state] = memories(&model);
+        let session = Session::with_state(&model, arena.as_mut_slice(), state.as_mut_slice()).unwrap();
+        assert_eq!(session.with_isa(isa).is_ok(), isa == own, "{}", isa.name());
+    }
 }

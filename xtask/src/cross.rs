@@ -76,7 +76,8 @@ impl<'a> Cross<'a> {
 /// Linker, emulator and library folder of a Linux target.
 fn linux(target: &str) -> Option<(&'static str, &'static str, &'static str)> {
     match target {
-        AARCH64 => Some(("aarch64-linux-gnu-gcc", "qemu-aarch64", "/usr/aarch64-linux-gnu")),
+        // A core with every extension, so that the kernels of each tier run.
+        AARCH64 => Some(("aarch64-linux-gnu-gcc", "qemu-aarch64 -cpu max", "/usr/aarch64-linux-gnu")),
         ARMV7 => Some(("arm-linux-gnueabihf-gcc", "qemu-arm", "/usr/arm-linux-gnueabihf")),
         _ => None,
     }
@@ -114,7 +115,7 @@ mod tests {
         let setting =
             |name: &str| environment[&format!("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_{name}")].clone();
         assert_eq!(setting("LINKER").as_deref(), Some("aarch64-linux-gnu-gcc"));
-        assert_eq!(setting("RUNNER").as_deref(), Some("qemu-aarch64 -L /usr/aarch64-linux-gnu"));
+        assert_eq!(setting("RUNNER").as_deref(), Some("qemu-aarch64 -cpu max -L /usr/aarch64-linux-gnu"));
         assert!(!command.get_args().any(|argument| argument.to_string_lossy().starts_with("-Z")));
     }
 }

@@ -4,6 +4,7 @@ mod cross;
 mod firmware;
 mod lint;
 mod paths;
+mod peers;
 mod setup;
 mod size;
 mod steps;
@@ -25,6 +26,7 @@ usage: cargo xtask COMMAND
   firmware [--board B]     build the images; prints the path of each as the only output
   cyclemeter               build the QEMU plugin that counts instructions; prints its path as the only output
   metered                  build the program that runs models on AArch64 under it; prints its path as the only output
+  peers [FOLDER]           time the published models beside tract, on one thread; prints a table
   qemu B [IMAGE]           start board B with its image, without a job
 
 The build directory is $DUNLIN_TARGET_DIR, else $CARGO_TARGET_DIR, else ${XDG_CACHE_HOME:-~/.cache}/dunlin/target.
@@ -47,6 +49,8 @@ fn main() -> ExitCode {
         ["firmware", "--board", board] => firmware::print(Some(board)),
         ["cyclemeter"] => firmware::plugin().map(|path| println!("{}", path.display())),
         ["metered"] => firmware::metered().map(|path| println!("{}", path.display())),
+        ["peers"] => peers::measure(None),
+        ["peers", folder] => peers::measure(Some(folder)),
         ["qemu", board] => firmware::start(board, None),
         ["qemu", board, image] => firmware::start(board, Some(image)),
         ["help" | "--help" | "-h"] => {

@@ -71,7 +71,7 @@ pub(crate) fn test(arguments: &[&str]) -> Result<(), String> {
                 steps.run(&format!("runtime on {target} ({})", toolchain.name()), || {
                     // The runtime's own tests, and every case of one operator against the oracle.
                     let tests: [&[&str]; 2] = [
-                        &["--package", "dunlin-core", "--features", "encode,std", "--lib"],
+                        &["--package", "dunlin-core", "--features", "encode,std,rayon", "--lib"],
                         &["--package", "dunlin-tests", "--test", "cases"],
                     ];
                     tests.iter().try_for_each(|arguments| {
@@ -83,6 +83,11 @@ pub(crate) fn test(arguments: &[&str]) -> Result<(), String> {
             Err(reason) => steps.left_out(purpose, &reason),
         }
     }
+    steps.run("runtime with threads", || {
+        let mut command = host_cargo();
+        command.args(["test", "--package", "dunlin-core", "--features", "encode,std,rayon", "--lib"]);
+        call(&mut command)
+    });
     steps.run("workspace tests", || {
         let mut command = with_images(host_cargo(), emulated);
         command.args(["test", "--workspace", "--no-fail-fast"]).args(arguments);

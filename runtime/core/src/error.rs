@@ -256,8 +256,8 @@ pub enum SessionError {
     },
     /// The core, the build or the file's layout rules the instruction set out.
     Isa {
-        /// Instruction set asked for.
-        wanted: crate::isa::IsaKind,
+        /// Name of the instruction set asked for.
+        wanted: &'static str,
     },
     /// The count of a bounded dimension exceeds its bound.
     Count {
@@ -384,11 +384,7 @@ impl fmt::Display for SessionError {
             Self::NoSuch { index, count } => write!(f, "index {index} asked for, there are {count}"),
             Self::WrongType { found } => write!(f, "the tensor holds {found:?}"),
             Self::Isa { wanted } => {
-                write!(
-                    f,
-                    "the instruction set {} is not there, or not the one that the file is packed for",
-                    wanted.name()
-                )
+                write!(f, "the instruction set {wanted} is not there, or the file is packed for another")
             }
             Self::Count { count, bound } => write!(f, "count {count} exceeds the bound {bound}"),
         }

@@ -131,7 +131,7 @@ impl<'a, 'm> Session<'a, 'm> {
         let target = self.model.target();
         let suits = target == Target::Portable || target.isa() == Some(wanted);
         if !suits || !wanted.is_available() {
-            return Err(SessionError::Isa { wanted });
+            return Err(SessionError::Isa { wanted: wanted.name() });
         }
         self.isa = wanted;
         Ok(self)

@@ -319,7 +319,7 @@ pub(crate) fn softmax<I: Isa>(draw: &mut Draw) {
     let exp: Vec<i32> = (0..fixed::EXP_ENTRIES)
         .map(|_| {
             let this = entry as i32;
-            entry = entry * decay >> 30;
+            entry = (entry * decay) >> 30;
             this
         })
         .collect();

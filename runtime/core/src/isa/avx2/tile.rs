@@ -1,4 +1,5 @@
 //! Blocks of 16 channels by 4 pixels on AVX2: products of pairs of taps in 16 bits, `vpmaddwd`, which is exact.
+#![allow(clippy::needless_range_loop, reason = "registers are numbered")]
 #![allow(unsafe_code, reason = "vectors are loaded through pointers whose bounds the driver proves")]
 
 use super::requant::{Factors, Narrow};

@@ -1,5 +1,6 @@
 //! Blocks of 16 channels by 8 pixels on AVX-512 VNNI: `vpdpbusd` sums four products of an unsigned by a signed byte, so
 //! taps are kept with 128 added, and the bias has it taken off.
+#![allow(clippy::needless_range_loop, reason = "registers are numbered")]
 #![allow(unsafe_code, reason = "vectors are loaded through pointers whose bounds the driver proves")]
 
 use super::tile::{self, Pairs};

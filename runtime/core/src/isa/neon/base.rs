@@ -1,6 +1,7 @@
 //! Blocks of 4 channels by 4 pixels on every core: `smull`, `smlal2`, `sadalp`.
 //!
 //! Two products fit 16 bits as long as no weight is -128; panels with one are summed after each product.
+#![allow(clippy::needless_range_loop, reason = "registers are numbered")]
 #![allow(unsafe_code, reason = "vectors are loaded through pointers whose bounds the driver proves")]
 
 use super::requant::{Factors, Narrow};
@@ -200,9 +201,9 @@ unsafe fn steps<const P: usize>(
     let [x0, x1, x2, x3] = x;
     // The driver has at least one step.
     let [mut s0, mut s1, mut s2, mut s3] = [sums[0], sums[1 % P], sums[2 % P], sums[3 % P]];
+    const { assert!(SLACK >= 16) };
     // SAFETY: the caller's; the loop ends after `count` steps of 16 bytes of each pixel and 64 of weights, and reads the
     // 16 after them.
-    const { assert!(SLACK >= 16) };
     unsafe {
         asm!(
             "ldr {w0:q}, [{w}]",

@@ -1,4 +1,5 @@
 //! Depthwise convolutions: 8 or 16 channels at a time, the padding written out in a strip.
+#![allow(clippy::needless_range_loop, reason = "registers are numbered")]
 #![allow(unsafe_code, reason = "vectors are loaded through pointers whose bounds are asserted")]
 
 use super::requant::{Factors, Narrow};

@@ -1,6 +1,7 @@
 //! Blocks of 8 channels by 8 pixels on cores with dot products: `sdot` by element, so that nothing is summed across a
 //! register. The intrinsic is unstable; vectors may cross `asm!` on this architecture, so one instruction is all that is
 //! written in it.
+#![allow(clippy::needless_range_loop, reason = "registers are numbered")]
 #![allow(unsafe_code, reason = "vectors are loaded through pointers whose bounds the driver proves; asm")]
 
 use super::base::{each_step, store};

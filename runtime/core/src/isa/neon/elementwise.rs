@@ -273,8 +273,8 @@ pub(super) fn lookup(table: &[i8; 256], a: Source<'_>, out: &mut [i8]) {
 }
 
 pub(super) fn max(row: &[i8], out: &mut [i8]) {
-    // SAFETY: every core of this architecture has Neon.
     if row.len() == out.len() {
+        // SAFETY: every core of this architecture has Neon.
         binary(Source::InPlace, row, out, |a, b| unsafe { vmaxq_s8(a, b) });
     }
 }

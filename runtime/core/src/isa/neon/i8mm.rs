@@ -1,5 +1,6 @@
 //! Blocks of 8 channels by 8 pixels on cores with matrix products: `smmla` multiplies 8 taps of two pixels by those of
 //! two channels.
+#![allow(clippy::needless_range_loop, reason = "registers are numbered")]
 #![allow(unsafe_code, reason = "vectors are loaded through pointers whose bounds the driver proves; asm")]
 
 use super::base::{each_step, store};
