@@ -261,3 +261,23 @@ pub(super) fn accumulate(rows: &[i8], sums: &mut [i32]) {
         rest.iter_mut().zip(&row[whole..]).for_each(|(sum, &x)| *sum = sum.wrapping_add(x.into()));
     }
 }
+
+/// `out[n] = saturated(factor * (bias[n] + sum_k (x[k] - zero) * w[n, k]))`; without biases, added to `out`.
+pub(super) fn project(x: &[i8], w: &[i8], zero: i32, bias: Option<&[i32]>, factor: Requant, out: &mut [i16]) {
+    /// Rows at once: those of a small cell.
+    const ROWS: usize = 32;
+    for (block, (w, out)) in w.chunks(ROWS * x.len()).zip(out.chunks_mut(ROWS)).enumerate() {
+        let mut sums = [0; ROWS];
+        dots(x, w, zero, &mut sums[..out.len()]);
+        let scaled = |sum: i32| factor.apply(sum).clamp(i16::MIN.into(), i16::MAX.into()) as i16;
+        match bias {
+            Some(bias) => {
+                let biases = bias.iter().skip(block * ROWS);
+                for ((out, &sum), &bias) in out.iter_mut().zip(&sums).zip(biases) {
+                    *out = scaled(bias.wrapping_add(sum));
+                }
+            }
+            None => out.iter_mut().zip(&sums).for_each(|(out, &sum)| *out = out.saturating_add(scaled(sum))),
+        }
+    }
+}

@@ -5,7 +5,7 @@ use super::asm::{
     self, DEPTHWISE_ROUND, DEPTHWISE_STEP, ROW_ROUND, ROW_STEP, Row, TILE_ROUND, TILE_STEP, Tile,
 };
 use super::elementwise::limit;
-pub(super) use super::elementwise::{accumulate, add, dot, dots, max, portable};
+pub(super) use super::elementwise::{accumulate, add, dot, dots, max, portable, project};
 use super::full::{EXACT, FAST, Full, HEADER, PAIR, channel};
 use super::gather::{Source, gather_rows};
 use super::{Reduction, TILE, depthwise};

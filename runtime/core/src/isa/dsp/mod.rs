@@ -71,6 +71,11 @@ impl Isa for Dsp {
         }
     }
 
+    #[cfg(all(target_arch = "arm", target_os = "none", feature = "isa-dsp"))]
+    fn project(x: &[i8], w: &[i8], zero: i32, bias: Option<&[i32]>, factor: Requant, out: &mut [i16]) {
+        kernel::project(x, w, zero, bias, factor, out);
+    }
+
     fn depthwise_scratch(g: &Geometry, multiplier: usize) -> usize {
         match g.input.c {
             1 => tile_bytes(g.taps()),
