@@ -102,4 +102,5 @@ properties! {
     rsqrt_16: Rsqrt16,
     resize_bilinear_f32: ResizeBilinearF32,
     resize_bilinear_16: ResizeBilinear16,
+    conv2d_add: Conv2dAdd,
 }

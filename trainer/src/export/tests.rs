@@ -148,7 +148,7 @@ fn reused_memory_and_another_order_change_nothing() {
 /// Two residual blocks: the shortcut is the block's input, then a convolution of it, either operand of the sum.
 fn residual() -> Graph {
     let mut g = Graph::new("residual");
-    let x = g.add_input("x", Shape::image(12, 12, 3)).unwrap();
+    let x = g.add_input("x", Shape::image(32, 32, 3)).unwrap();
     let g = &mut g;
     let a = push(g, "a", conv(8, 3, 1, Activation::Relu), &[x]);
     let b = push(g, "b", conv(8, 3, 1, Activation::Relu), &[a]);
@@ -164,7 +164,7 @@ fn residual() -> Graph {
 /// Strided, padded and pooled layers of one chain.
 fn chain() -> Graph {
     let mut g = Graph::new("chain");
-    let x = g.add_input("x", Shape::image(23, 18, 3)).unwrap();
+    let x = g.add_input("x", Shape::image(53, 38, 3)).unwrap();
     let g = &mut g;
     let a = push(g, "a", conv(8, 3, 1, Activation::Relu), &[x]);
     let window = Window::square(5, 2).padded(Pad { top: 2, bottom: 1, left: 2, right: 2 });
@@ -227,7 +227,7 @@ fn sums_of_a_residual_network_are_fused_and_take_the_place_of_the_shortcut() {
     assert!(!names.contains(&"Add"));
     assert_eq!(plan.in_place(), 2);
     // Two images of 8 channels and what a convolution needs; without fusion three of them are alive.
-    assert!(plan.arena_bytes() < 3 * 12 * 12 * 8, "{}", plan.picture());
+    assert!(plan.arena_bytes() < 3 * 32 * 32 * 8, "{}", plan.picture());
     for target in Target::ALL {
         let options =
             Options { plan: PlanOptions { target, ..PlanOptions::default() }, ..Options::default() };
@@ -238,7 +238,7 @@ fn sums_of_a_residual_network_are_fused_and_take_the_place_of_the_shortcut() {
 
 #[test]
 fn fused_labels_equal_those_of_separate_scores() {
-    let resize = |mode| Resize { mode, half_pixel_centers: true, align_corners: false, out_h: 17, out_w: 19 };
+    let resize = |mode| Resize { mode, half_pixel_centers: true, align_corners: false, out_h: 51, out_w: 57 };
     let transpose = TransposeConv2d {
         out_channels: 6,
         window: Window::square(4, 2).padded(Pad::all(1)),
@@ -256,7 +256,7 @@ fn fused_labels_equal_those_of_separate_scores() {
     ];
     for head in heads {
         let mut g = Graph::new("labels");
-        let x = g.add_input("x", Shape::image(9, 10, 3)).unwrap();
+        let x = g.add_input("x", Shape::image(27, 30, 3)).unwrap();
         let a = push(&mut g, "a", conv(8, 3, 1, Activation::None), &[x]);
         let s = push(&mut g, "scores", head.clone(), &[a]);
         let l = push(&mut g, "labels", ArgMax, &[s]);
