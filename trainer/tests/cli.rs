@@ -452,7 +452,10 @@ fn a_profile_adds_up() {
     }
     // The timer counts the same run, with an error of its own.
     let timed = number(&json, "instructions");
-    assert!((number(profile, "instructions") - timed).abs() <= dunlin_emulator::record::TIMER_ERROR as f64, "{timed} by the timer: {profile}");
+    assert!(
+        (number(profile, "instructions") - timed).abs() <= dunlin_emulator::record::TIMER_ERROR as f64,
+        "{timed} by the timer: {profile}"
+    );
     let text = String::from_utf8(emulate(&["--functions", "2"])).expect("text");
     assert!(text.contains("MAC/cycle") && text.contains("without what it calls"), "{text}");
 }

@@ -89,7 +89,11 @@ fn pack(args: &Args, target: Target, output: &Path) -> Result<()> {
     let before = file.facts()?.totals.arena_bytes as u32;
     let options = PlanOptions { target, ..PlanOptions::default() };
     let (plan, bytes) = export::for_core(file.bytes(), &options, args.max_ram).map_err(|e| {
-        miette!(help = "--for takes a portable file; --max-ram may allow more", "{}: {e}", args.model.display())
+        miette!(
+            help = "--for takes a portable file; --max-ram may allow more",
+            "{}: {e}",
+            args.model.display()
+        )
     })?;
     write(output, bytes.as_slice())?;
     let report = PackReport {

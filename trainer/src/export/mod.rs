@@ -11,8 +11,8 @@ use crate::plan::{Plan, PlanOptions, TooLarge};
 use crate::quantise::{
     LowerOptions, Method, QGraph, QuantiseError, Ranges, RewriteOptions, calibrate, lower, rewrite,
 };
-use dunlin::{AlignedVec, Model, ParseError, Storage, Target};
 use dunlin::format::EncodeError;
+use dunlin::{AlignedVec, Model, ParseError, Storage, Target};
 
 /// Choices of an export.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -41,13 +41,27 @@ impl DepthwiseConv2d {
     }
 }
 
-/// Bytes of the input rows that one output row in place reads, up to the alignment of what follows.
-fn band(window: &Window, shape: &Shape) -> u64 {
-    let row = u64::from(shape.w) * u64::from(shape.c);
-    (u64::from(window.kernel_h) * row).next_multiple_of(ALIGN as u64)
+/// Bytes that the rows of a band should have at most: more rows at once cost fewer calls.
+const BAND: u64 = 2048;
+
+/// Bytes of a row.
+fn row_bytes(shape: &Shape) -> u64 {
+    u64::from(shape.w) * u64::from(shape.c)
 }
 
-/// A depthwise convolution of `image` that overwrites it row by row, and keeps the rows that it still needs.
+/// Output rows that are computed at once in place.
+fn rows_at_once(window: &Window, shape: &Shape) -> u64 {
+    let rows = BAND / row_bytes(shape).max(1);
+    rows.saturating_sub(u64::from(window.kernel_h) - 1).clamp(1, u64::from(shape.h))
+}
+
+/// Bytes of the input rows that these read, up to the alignment of what follows.
+fn band(window: &Window, shape: &Shape) -> u64 {
+    let rows = u64::from(window.kernel_h) - 1 + rows_at_once(window, shape);
+    (rows * row_bytes(shape)).next_multiple_of(ALIGN as u64)
+}
+
+/// A depthwise convolution of `image` that overwrites it some rows at a time, and keeps those that it still needs.
 fn overwrite<I: Isa>(
     p: &Reduction<'_>,
     g: &Geometry,
@@ -57,20 +71,21 @@ fn overwrite<I: Isa>(
 ) -> Option<()> {
     let row = g.input.w as usize * g.input.c as usize;
     let (top, kernel) = (usize::from(g.window.pad.top), usize::from(g.window.kernel_h));
-    let height = g.input.h as usize;
+    let (height, step) = (g.input.h as usize, rows_at_once(&g.window, &g.input) as usize);
     // The band holds the input rows from `first` to `last`.
     let (mut first, mut last) = (0, 0);
-    for y in 0..height {
+    for y in (0..height).step_by(step) {
+        let below = (y + step).min(height);
         let begin = y.saturating_sub(top);
         band.copy_within((begin - first) * row..(last - first) * row, 0);
-        let end = (y + kernel).saturating_sub(top).min(height);
+        let end = (below - 1 + kernel).saturating_sub(top).min(height);
         let new = band.get_mut((last - begin) * row..(end - begin) * row)?;
         new.copy_from_slice(image.get(last * row..end * row)?);
         (first, last) = (begin, end);
         let mut part = *g;
         part.input.h = (last - first) as u32;
         part.window.pad.top = top.saturating_sub(y) as u16;
-        let out = image.get_mut(y * row..(y + 1) * row)?;
+        let out = image.get_mut(y * row..below * row)?;
         I::depthwise(p, &part, band.get(..(last - first) * row)?, 0, out, scratch);
     }
     Some(())
