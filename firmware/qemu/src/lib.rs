@@ -46,7 +46,16 @@ macro_rules! image {
 /// Defines `main` of an image with one model for the board in the constant that is named.
 #[macro_export]
 macro_rules! one {
-    ($board:ident) => {
+    ($board:ident, interrupts = $interrupts:literal) => {
+        unsafe extern "C" {
+            fn DefaultHandler();
+        }
+
+        /// The table of interrupts: as many as this board has, not as many as the architecture may have.
+        #[unsafe(link_section = ".vector_table.interrupts")]
+        #[unsafe(no_mangle)]
+        pub static __INTERRUPTS: [unsafe extern "C" fn(); $interrupts] = [DefaultHandler; $interrupts];
+
         #[$crate::cortex_m_rt::entry]
         fn main() -> ! {
             static mut ARENA: ::dunlin_one::Arena = ::dunlin_one::Arena::new();

@@ -151,21 +151,6 @@ impl<'s> Memory<'s> {
         outputs: [Region; 2],
         scratch: Region,
     ) -> Option<Views<'_>> {
-        // Most nodes have one input and one output, both in the arena: that is much cheaper.
-        if let (Place::Arena(a), Place::Arena(o)) = (inputs[0].place, outputs[0].place)
-            && a != o
-            && [inputs[1], outputs[1], states[0], states[1]].iter().all(|region| region.len == 0)
-        {
-            let regions = [inputs[0], outputs[0], scratch].each_ref().map(Region::in_arena);
-            let [a, o, scratch] = self.arena.get_disjoint_mut(regions).ok()?;
-            return Some(Views {
-                inputs: [a, nothing()],
-                states: [nothing(), nothing()],
-                outputs: [o, nothing()],
-                scratch,
-                in_place: false,
-            });
-        }
         let [mut a, mut b] = inputs;
         let in_place = a.place == outputs[0].place && a.len > 0;
         let same = b.len > 0 && b.place == a.place && b.len == a.len;
@@ -176,19 +161,13 @@ impl<'s> Memory<'s> {
             b = Region::EMPTY;
         }
         let [o, p] = outputs;
-        // Fewer regions are much cheaper to tell apart.
-        let [a0, b0, o0, p0, s0] = if b.len == 0 && p.len == 0 {
-            let regions = [a, o, scratch].each_ref().map(Region::in_arena);
-            let [a, o, s] = self.arena.get_disjoint_mut(regions).ok()?;
-            [a, nothing(), o, nothing(), s]
-        } else {
-            let regions = [a, b, o, p, scratch];
-            self.arena.get_disjoint_mut(regions.each_ref().map(Region::in_arena)).ok()?
-        };
+        let [a0, b0, o0, p0, s0, _] =
+            disjoint(self.arena, [a, b, o, p, scratch, Region::EMPTY].each_ref().map(Region::in_arena))?;
         let persistent = [a, b, o, p, states[0], states[1]];
         let [a1, b1, o1, p1, s1, t1] = if persistent.iter().any(|r| matches!(r.place, Place::State(_))) {
-            self.state.get_disjoint_mut(persistent.each_ref().map(Region::in_state)).ok()?
+            disjoint(self.state, persistent.each_ref().map(Region::in_state))?
         } else {
+            // Most nodes have no state.
             [(); 6].map(|()| nothing())
         };
         let data = self.data;
@@ -201,6 +180,32 @@ impl<'s> Memory<'s> {
             scratch: s0,
             in_place,
         })
+    }
+}
+
+/// The parts of `memory` at `ranges`, `None` where two of them overlap or one is not inside. Empty ones overlap nothing.
+///
+/// As `get_disjoint_mut`, but one small function for all: the regions of a node are few, and most are empty.
+#[inline(never)]
+fn disjoint(mut memory: &mut [u8], ranges: [Range<usize>; 6]) -> Option<[&mut [u8]; 6]> {
+    let mut parts = [(); 6].map(|()| nothing());
+    // Bytes of the memory before what is left of it.
+    let mut at = 0;
+    let mut left = ranges.iter().filter(|range| range.start < range.end).count();
+    loop {
+        let mut next: Option<(usize, &Range<usize>)> = None;
+        for (i, range) in ranges.iter().enumerate() {
+            // Those that were taken end at or before `at`, and so do those that lie within one of them.
+            if range.end > at && range.start < range.end && next.is_none_or(|(_, n)| range.start < n.start) {
+                next = Some((i, range));
+            }
+        }
+        let Some((i, range)) = next else { return if left == 0 { Some(parts) } else { None } };
+        left -= 1;
+        let (part, rest) = memory.split_at_mut_checked(range.end - at)?;
+        // One that begins before `at` overlaps the one before it.
+        parts[i] = part.get_mut(range.start.checked_sub(at)?..)?;
+        (memory, at) = (rest, range.end);
     }
 }
 
@@ -240,6 +245,22 @@ mod tests {
         let views = memory.views([region(0, 2), Region::EMPTY], none, [region(2, 2), Region::EMPTY], scratch);
         let views = views.expect("the regions are apart");
         assert_eq!((views.inputs[0], &*views.outputs[0], views.scratch.len()), (&[1, 2][..], &[3, 4][..], 0));
+    }
+
+    #[test]
+    fn parts_are_found_in_any_order_and_overlaps_refused() {
+        let mut bytes = [0, 1, 2, 3, 4, 5, 6, 7];
+        let none = 0..0;
+        let mut of = |a, b, c| {
+            let parts = disjoint(&mut bytes, [a, b, c, none.clone(), 5..5, none.clone()]);
+            parts.map(|p| p.map(|p| p.to_vec()))
+        };
+        let found = of(5..7, 0..2, 2..5).expect("they are apart");
+        assert_eq!(found[..3], [std::vec![5, 6], std::vec![0, 1], std::vec![2, 3, 4]]);
+        assert!(found[3..].iter().all(std::vec::Vec::is_empty));
+        for (a, b, c) in [(0..4, 1..2, 4..5), (1..3, 1..3, 4..5), (0..3, 2..5, 6..7), (0..9, 0..0, 0..0)] {
+            assert!(of(a.clone(), b.clone(), c.clone()).is_none() && of(c, b, a).is_none());
+        }
     }
 
     #[test]

@@ -4,4 +4,4 @@
 
 use dunlin_emulator::board::MPS2_AN386 as BOARD;
 
-dunlin_qemu::one!(BOARD);
+dunlin_qemu::one!(BOARD, interrupts = 32);

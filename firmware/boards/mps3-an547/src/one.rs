@@ -4,4 +4,4 @@
 
 use dunlin_emulator::board::MPS3_AN547 as BOARD;
 
-dunlin_qemu::one!(BOARD);
+dunlin_qemu::one!(BOARD, interrupts = 96);

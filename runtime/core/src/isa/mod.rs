@@ -456,6 +456,7 @@ pub(crate) trait Isa {
 
     /// Calls `run` with memory apart from the arena, for results that stand for a moment: none on a microcontroller, some
     /// on a core with a large stack, where a layer in few large pieces is faster than in many small ones.
+    #[inline(always)]
     fn with_room<R>(run: impl FnOnce(&mut [i8]) -> R) -> R {
         run(&mut [])
     }

@@ -6,7 +6,7 @@
 use super::{Geometry, Isa, Reduction};
 
 /// [`Isa::matmul`]: shares of rows, or of channels where there is one row.
-#[inline]
+#[inline(always)]
 pub(crate) fn matmul<I: Isa>(p: &Reduction<'_>, k: usize, rows: &[i8], out: &mut [i8], scratch: &mut [i8]) {
     #[cfg(feature = "rayon")]
     if let Some(shares) = shares(p, out.len() * k) {
@@ -16,7 +16,7 @@ pub(crate) fn matmul<I: Isa>(p: &Reduction<'_>, k: usize, rows: &[i8], out: &mut
 }
 
 /// [`Isa::conv`]: shares of output rows.
-#[inline]
+#[inline(always)]
 pub(crate) fn conv<I: Isa>(
     p: &Reduction<'_>,
     g: &Geometry,
@@ -33,7 +33,7 @@ pub(crate) fn conv<I: Isa>(
 }
 
 /// [`Isa::depthwise`]: shares of output rows.
-#[inline]
+#[inline(always)]
 pub(crate) fn depthwise<I: Isa>(
     p: &Reduction<'_>,
     g: &Geometry,

@@ -57,6 +57,8 @@ impl Isa for Dsp {
         if rows < TILE { 0 } else { tiles_scratch(taps, rows.saturating_mul(n)) }
     }
 
+    // Inlined, so that a program with packed models alone links no kernel of portable ones.
+    #[inline(always)]
     fn matmul(p: &Reduction<'_>, k: usize, rows: &[i8], out: &mut [i8], scratch: &mut [i8]) {
         match p.packed {
             Some(constants) => full::matmul(p, constants, k, rows, out, scratch),
@@ -64,6 +66,7 @@ impl Isa for Dsp {
         }
     }
 
+    #[inline(always)]
     fn conv(p: &Reduction<'_>, g: &Geometry, image: &[i8], first: usize, out: &mut [i8], scratch: &mut [i8]) {
         match p.packed {
             Some(constants) => full::conv(p, constants, g, image, first, out, scratch),
@@ -84,6 +87,7 @@ impl Isa for Dsp {
         }
     }
 
+    #[inline(always)]
     fn depthwise(
         p: &Reduction<'_>,
         g: &Geometry,

@@ -34,6 +34,29 @@ use tile::Tile;
 /// Cortex-M55, M85.
 pub(crate) struct Mve;
 
+// The parser has proved the lengths that a tile asks for.
+
+fn matmul(p: &Reduction<'_>, k: usize, rows: &[i8], out: &mut [i8], scratch: &mut [i8]) {
+    match Tile::new(p, padded(k)) {
+        Some(tile) if tile.taps() == k => native::rows(&tile, rows, k, out),
+        Some(tile) => conv::rows(&tile, k, rows, k, out, scratch),
+        None => {}
+    }
+}
+
+fn full_conv(
+    p: &Reduction<'_>,
+    g: &Geometry,
+    image: &[i8],
+    first: usize,
+    out: &mut [i8],
+    scratch: &mut [i8],
+) {
+    if let Some(tile) = Tile::new(p, padded(g.taps().total())) {
+        conv::conv(&tile, g, image, first, out, scratch);
+    }
+}
+
 impl Isa for Mve {
     const NAME: &'static str = "mve";
     const PATCHES: usize = 1;
@@ -55,10 +78,11 @@ impl Isa for Mve {
         }
     }
 
+    // Inlined, so that a program with packed models alone links no kernel of portable ones.
+    #[inline(always)]
     fn matmul(p: &Reduction<'_>, k: usize, rows: &[i8], out: &mut [i8], scratch: &mut [i8]) {
-        match Tile::new(p, padded(k)) {
-            Some(tile) if tile.taps() == k => native::rows(&tile, rows, k, out),
-            Some(tile) => conv::rows(&tile, k, rows, k, out, scratch),
+        match p.packed {
+            Some(_) => matmul(p, k, rows, out, scratch),
             None => {
                 for (row, out) in rows.chunks_exact(k).zip(out.chunks_exact_mut(p.n)) {
                     for (c, (weights, out)) in p.weights.chunks_exact(k).zip(out).enumerate() {
@@ -69,13 +93,15 @@ impl Isa for Mve {
         }
     }
 
+    #[inline(always)]
     fn conv(p: &Reduction<'_>, g: &Geometry, image: &[i8], first: usize, out: &mut [i8], scratch: &mut [i8]) {
-        match Tile::new(p, padded(g.taps().total())) {
-            Some(tile) => conv::conv(&tile, g, image, first, out, scratch),
+        match p.packed {
+            Some(_) => full_conv(p, g, image, first, out, scratch),
             None => generic::conv::<Self>(p, g, image, first, out, scratch),
         }
     }
 
+    #[inline(always)]
     fn depthwise(
         p: &Reduction<'_>,
         g: &Geometry,
@@ -84,11 +110,13 @@ impl Isa for Mve {
         out: &mut [i8],
         scratch: &mut [i8],
     ) {
-        let full = g.input.c == 1;
-        let taps = if full { padded(g.window.taps()) } else { LANES };
-        match Tile::new(p, taps) {
-            Some(tile) if full => conv::conv(&tile, g, image, first * g.width, out, scratch),
-            Some(tile) => native::depthwise(&tile, g, image, first, out, scratch),
+        match p.packed {
+            Some(_) if g.input.c == 1 => full_conv(p, g, image, first * g.width, out, scratch),
+            Some(_) => {
+                if let Some(tile) = Tile::new(p, LANES) {
+                    native::depthwise(&tile, g, image, first, out, scratch);
+                }
+            }
             None => generic::depthwise(p, g, image, first, out, scratch),
         }
     }
