@@ -7,23 +7,23 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 /// Prints a line that the test harness does not capture.
-pub fn say(line: &str) {
+pub(crate) fn say(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 /// The repository.
-pub fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
 /// The folder of the published models, where it is there.
-pub fn conformance() -> Option<PathBuf> {
+pub(crate) fn conformance() -> Option<PathBuf> {
     let named = std::env::var_os("DUNLIN_CONFORMANCE").filter(|v| !v.is_empty()).map(PathBuf::from);
     Some(named.unwrap_or(root().join("../shared/conformance")).join("tflite")).filter(|p| p.is_dir())
 }
 
 /// The model `name` of `folder`, imported.
-pub fn published(folder: &Path, name: &str, options: &Options) -> (Plan, Vec<u8>) {
+pub(crate) fn published(folder: &Path, name: &str, options: &Options) -> (Plan, Vec<u8>) {
     let path = folder.join(name).join("model.tflite");
     let model = std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
     let graph = tflite::import(&model, name).unwrap_or_else(|e| panic!("{name}: {e}"));
