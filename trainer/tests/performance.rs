@@ -125,9 +125,8 @@ fn number(n: u64) -> String {
 /// The published models in the form that the bars speak of: name, peer, options.
 fn forms() -> impl Iterator<Item = (String, &'static Peer, RewriteOptions)> {
     PEERS.iter().flat_map(|peer| {
-        let form = |name: &str, keep_dead_channels| {
-            (name.to_string(), peer, RewriteOptions { keep_dead_channels, ..RewriteOptions::default() })
-        };
+        let form =
+            |name: &str, keep_dead_channels| (name.to_string(), peer, RewriteOptions { keep_dead_channels });
         match peer.model {
             "vww" => vec![form("vww", true), form("vww, folded", false)],
             name => vec![form(name, true)],

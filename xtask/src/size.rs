@@ -11,6 +11,19 @@ use crate::{firmware, paths};
 /// Boards that have an image with one model, and the core that its constants are packed for.
 const ONE: [(&Board, &str); 2] = [(&MPS2_AN386, "cortex-m4"), (&MPS3_AN547, "cortex-m55")];
 
+/// Most bytes of code that an image with one model may have, and most instructions until its session is ready.
+const MOST_CODE: u64 = 30_000;
+const MOST_START: u32 = 20_000;
+
+/// Builds and starts the image with the committed model that has most kinds of layers, and holds it against the limits.
+pub(crate) fn check(toolchain: &Toolchain) -> Result<(), String> {
+    let file = paths::root().join("models/mobilenet-cifar10/mobilenet-cifar10.dun");
+    for (board, target) in ONE {
+        println!("{}", row(toolchain, &file, board, target)?);
+    }
+    Ok(())
+}
+
 /// Prints the tables; `models` are files of the caller, the committed ones always count.
 pub(crate) fn print(models: &[&str]) -> Result<(), String> {
     let setup = Setup::find_or_install();
@@ -66,6 +79,13 @@ fn row(toolchain: &Toolchain, file: &Path, board: &Board, target: &str) -> Resul
         return Err(format!("{name} on {} did not say how it started: {log}", board.name));
     };
     let code = flash.all - flash.data - flash.tables;
+    let instructions: u32 = start.parse().map_err(|_| format!("{name} on {}: {log}", board.name))?;
+    if code > MOST_CODE || instructions > MOST_START {
+        return Err(format!(
+            "{name} on {}: {code} bytes of code (at most {MOST_CODE}), {instructions} instructions to start (at most {MOST_START})",
+            board.name
+        ));
+    }
     Ok(format!(
         "| {name} | {} | {code} | {} | {} | {start} | {label} |",
         board.name, flash.tables, flash.data

@@ -5,7 +5,7 @@ use dunlin_emulator::board::{BOARDS, MPS2_AN386, MPS3_AN547};
 use crate::cross::{Cross, host_cargo};
 use crate::setup::{AARCH64, ARMV7, Setup};
 use crate::steps::{Steps, call};
-use crate::{firmware, paths};
+use crate::{firmware, paths, size};
 
 /// Tells tests that no board can be emulated here, so that they count themselves as left out.
 const NO_EMULATION: (&str, &str) = ("DUNLIN_EMULATION", "0");
@@ -61,6 +61,9 @@ pub(crate) fn test(arguments: &[&str]) -> Result<(), String> {
     let emulated = images(&mut steps, &setup);
     if emulated {
         steps.run("cycle meter", || firmware::plugin().map(|_| ()));
+        if let Ok(toolchain) = setup.can("emulated boards") {
+            steps.run("images with one model", || size::check(toolchain));
+        }
     }
     if emulated && setup.can("tests of aarch64").is_ok() {
         steps.run("models on aarch64 under the cycle meter", || firmware::metered().map(|_| ()));
