@@ -22,7 +22,7 @@ pub trait Platform {
     /// The result file.
     fn results(&mut self) -> &mut Self::Results;
 
-    /// Waits for the next tick of the timer and returns its number.
+    /// Waits for the next tick of the timer and returns it.
     fn tick(&mut self) -> u64;
 
     /// Time since `start`, which [`Self::tick`] returned.

@@ -18,8 +18,14 @@ const RUN: u32 = 0b111;
 
 static WRAPS: AtomicU32 = AtomicU32::new(0);
 
-/// The tick that [`next_tick`] waited for.
+/// The tick that [`next_tick`] waited for, as it was read: wraps above, the counter below. Its number is computed when the
+/// measurement is over, so that the arithmetic is not part of it.
 pub type Tick = u64;
+
+/// Ticks since the start of the counter.
+fn number(tick: Tick) -> u64 {
+    (tick >> 32) * PERIOD + (PERIOD - (tick & u64::from(u32::MAX)))
+}
 
 #[exception]
 fn SysTick() {
@@ -61,7 +67,7 @@ fn wait() -> (u32, u32) {
     (current, turns)
 }
 
-/// Waits for the next tick; gives its number and the turns that were waited.
+/// Waits for the next tick; gives it and the turns that were waited.
 #[inline(always)]
 fn edge() -> (Tick, u32) {
     let (mut current, mut spins) = wait();
@@ -70,7 +76,7 @@ fn edge() -> (Tick, u32) {
         let (next, turns) = wait();
         (current, spins) = (next, spins + turns);
     }
-    (u64::from(WRAPS.load(Ordering::Relaxed)) * PERIOD + (PERIOD - u64::from(current)), spins)
+    (u64::from(WRAPS.load(Ordering::Relaxed)) << 32 | u64::from(current), spins)
 }
 
 /// Waits for the next tick, so that what follows is measured from its beginning.
@@ -83,7 +89,7 @@ pub(crate) fn next_tick() -> Tick {
 #[inline(always)]
 pub(crate) fn since(start: Tick) -> Span {
     let (end, spins) = edge();
-    Span { ticks: end - start, spins }
+    Span { ticks: number(end) - number(start), spins }
 }
 
 /// Times [`CALIBRATION_INSTRUCTIONS`] instructions, so that the host can tell whether the clock is what it believes. The

@@ -188,25 +188,28 @@ impl<'s> Memory<'s> {
 /// As `get_disjoint_mut`, but one small function for all: the regions of a node are few, and most are empty.
 #[inline(never)]
 fn disjoint(mut memory: &mut [u8], ranges: [Range<usize>; 6]) -> Option<[&mut [u8]; 6]> {
+    // Indices of those that hold something, by their start.
+    let (mut order, mut count) = ([0; 6], 0);
+    for (i, range) in ranges.iter().enumerate().filter(|(_, range)| range.start < range.end) {
+        let mut at = count;
+        while at > 0 && ranges[order[at - 1]].start > range.start {
+            order[at] = order[at - 1];
+            at -= 1;
+        }
+        order[at] = i;
+        count += 1;
+    }
     let mut parts = [(); 6].map(|()| nothing());
     // Bytes of the memory before what is left of it.
-    let mut at = 0;
-    let mut left = ranges.iter().filter(|range| range.start < range.end).count();
-    loop {
-        let mut next: Option<(usize, &Range<usize>)> = None;
-        for (i, range) in ranges.iter().enumerate() {
-            // Those that were taken end at or before `at`, and so do those that lie within one of them.
-            if range.end > at && range.start < range.end && next.is_none_or(|(_, n)| range.start < n.start) {
-                next = Some((i, range));
-            }
-        }
-        let Some((i, range)) = next else { return if left == 0 { Some(parts) } else { None } };
-        left -= 1;
-        let (part, rest) = memory.split_at_mut_checked(range.end - at)?;
-        // One that begins before `at` overlaps the one before it.
-        parts[i] = part.get_mut(range.start.checked_sub(at)?..)?;
-        (memory, at) = (rest, range.end);
+    let mut before = 0;
+    for &i in order.get(..count)? {
+        let range = &ranges[i];
+        // One that begins before `before` overlaps the one before it.
+        let rest = memory.get_mut(range.start.checked_sub(before)?..)?;
+        (parts[i], memory) = rest.split_at_mut_checked(range.end - range.start)?;
+        before = range.end;
     }
+    Some(parts)
 }
 
 /// No bytes, at an address that elements of every type may have.

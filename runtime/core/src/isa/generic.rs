@@ -2,7 +2,16 @@
 
 use super::{Geometry, Isa, Reduction};
 
-/// Gathers as many patches as there is room for and multiplies them.
+/// Product with portable weights, a dot product at a time.
+pub(super) fn matmul<I: Isa + ?Sized>(p: &Reduction<'_>, k: usize, rows: &[i8], out: &mut [i8]) {
+    for (row, out) in rows.chunks_exact(k).zip(out.chunks_exact_mut(p.n)) {
+        for (c, (weights, out)) in p.weights.chunks_exact(k).zip(out).enumerate() {
+            *out = p.finish(c, I::dot(row, weights, p.input_zero, p.weight_zero));
+        }
+    }
+}
+
+/// Gathers one patch after another and multiplies it.
 pub(super) fn conv<I: Isa + ?Sized>(
     p: &Reduction<'_>,
     g: &Geometry,
@@ -11,15 +20,10 @@ pub(super) fn conv<I: Isa + ?Sized>(
     out: &mut [i8],
     scratch: &mut [i8],
 ) {
-    let k = g.taps().total();
-    let count = (scratch.len() / k).clamp(1, I::PATCHES);
-    let (patches, rest) = scratch.split_at_mut(count * k);
-    for (block, out) in out.chunks_mut(count * p.n).enumerate() {
-        let patches = &mut patches[..out.len() / p.n * k];
-        for (i, patch) in patches.chunks_exact_mut(k).enumerate() {
-            g.patch(image, first + block * count + i, patch);
-        }
-        I::matmul(p, k, patches, out, rest);
+    let (patch, rest) = scratch.split_at_mut(g.taps().total());
+    for (i, out) in out.chunks_exact_mut(p.n).enumerate() {
+        g.patch(image, first + i, patch);
+        I::matmul(p, patch.len(), patch, out, rest);
     }
 }
 

@@ -145,7 +145,6 @@ mod tests {
 
     impl<I: Isa, const N: usize> Isa for Cut<I, N> {
         const NAME: &'static str = I::NAME;
-        const PATCHES: usize = I::PATCHES;
 
         fn matmul(p: &Reduction<'_>, k: usize, rows: &[i8], out: &mut [i8], scratch: &mut [i8]) {
             shared::matmul::<I>(N, p, k, rows, out, scratch.len());
@@ -171,38 +170,6 @@ mod tests {
             scratch: &mut [i8],
         ) {
             shared::depthwise::<I>(N, p, g, image, first, out, scratch.len());
-        }
-
-        fn dot(x: &[i8], w: &[i8], input_zero: i32, weight_zero: i32) -> i32 {
-            I::dot(x, w, input_zero, weight_zero)
-        }
-
-        fn max(row: &[i8], out: &mut [i8]) {
-            I::max(row, out);
-        }
-
-        fn accumulate(row: &[i8], sum: &mut [i32]) {
-            I::accumulate(row, sum);
-        }
-
-        fn add(p: &super::super::SumParams, a: super::super::Source<'_>, b: &[i8], out: &mut [i8]) {
-            I::add(p, a, b, out);
-        }
-
-        fn mul(p: &super::super::ProductParams, a: super::super::Source<'_>, b: &[i8], out: &mut [i8]) {
-            I::mul(p, a, b, out);
-        }
-
-        fn lookup(table: &[i8; 256], a: super::super::Source<'_>, out: &mut [i8]) {
-            I::lookup(table, a, out);
-        }
-
-        fn rescale(p: &super::super::RescaleParams, a: super::super::Source<'_>, out: &mut [i8]) {
-            I::rescale(p, a, out);
-        }
-
-        fn softmax(exp: &[i32], row: &[i8], out: &mut [i8]) {
-            I::softmax(exp, row, out);
         }
     }
 

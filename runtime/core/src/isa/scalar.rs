@@ -1,6 +1,6 @@
 //! Plain Rust: the definition of every kernel's result, written to be read.
 
-use super::{Isa, ProductParams, Reduction, RescaleParams, Source, SumParams};
+use super::{Isa, ProductParams, RescaleParams, Source, SumParams};
 use crate::fixed;
 use crate::quant::{Clamp, doubling_high_mul, rounding_shift_right};
 
@@ -9,15 +9,6 @@ pub(crate) struct Scalar;
 
 impl Isa for Scalar {
     const NAME: &'static str = "scalar";
-    const PATCHES: usize = 1;
-
-    fn matmul(p: &Reduction<'_>, k: usize, rows: &[i8], out: &mut [i8], _: &mut [i8]) {
-        for (row, out) in rows.chunks_exact(k).zip(out.chunks_exact_mut(p.n)) {
-            for (c, (weights, out)) in p.weights.chunks_exact(k).zip(out).enumerate() {
-                *out = p.finish(c, Self::dot(row, weights, p.input_zero, p.weight_zero));
-            }
-        }
-    }
 
     #[inline(always)]
     fn dot(x: &[i8], w: &[i8], input_zero: i32, weight_zero: i32) -> i32 {

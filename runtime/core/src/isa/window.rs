@@ -16,6 +16,12 @@ pub(crate) struct Geometry {
 }
 
 impl Geometry {
+    /// `window` over an input of this size and zero point, for an output of `width` columns.
+    pub(crate) fn new(window: Window, input: Shape, zero_point: i16, width: u32) -> Self {
+        // The zero point of an int8 tensor.
+        Self { window, input, width: width as usize, fill: zero_point as i8 }
+    }
+
     /// Row and column of output pixel `i`, counted row by row.
     pub(crate) fn pixel(&self, i: usize) -> (usize, usize) {
         (i / self.width, i % self.width)

@@ -29,12 +29,7 @@ pub struct Conv2d {
 
 impl Conv2d {
     pub(super) fn geometry(&self, input: &Tensor, width: u32) -> Geometry {
-        Geometry {
-            window: self.window,
-            input: input.shape,
-            width: width as usize,
-            fill: input.quant.zero_point as i8,
-        }
+        Geometry::new(self.window, input.shape, input.quant.zero_point, width)
     }
 
     fn layer(&self, cx: &Operands<'_>) -> Layer {

@@ -112,21 +112,13 @@ impl Operator for Conv2d16x8 {
             I::matmul16(&p, k, x, y);
             return Some(());
         }
-        let patches = words_mut(views.scratch)?;
-        let count = (patches.len() / k).min(I::PATCHES);
-        if count == 0 {
-            return None;
-        }
+        let patch = words_mut(views.scratch)?.get_mut(..k)?;
         let image_len = shape.elements() / shape.n as usize;
         let (width, pixels) = (out_shape.w as usize, out_shape.h as usize * out_shape.w as usize);
         for (image, out) in x.chunks_exact(image_len).zip(y.chunks_exact_mut(pixels * n)) {
-            for (block, out) in out.chunks_mut(count * n).enumerate() {
-                let patches = patches.get_mut(..out.len() / n * k)?;
-                for (i, patch) in patches.chunks_exact_mut(k).enumerate() {
-                    let pixel = block * count + i;
-                    im2col(&self.window, &shape, image, (pixel / width, pixel % width), 0, patch);
-                }
-                I::matmul16(&p, k, patches, out);
+            for (pixel, out) in out.chunks_exact_mut(n).enumerate() {
+                im2col(&self.window, &shape, image, (pixel / width, pixel % width), 0, patch);
+                I::matmul16(&p, k, patch, out);
             }
         }
         Some(())

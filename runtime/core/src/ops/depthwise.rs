@@ -27,12 +27,7 @@ pub struct DepthwiseConv2d {
 
 impl DepthwiseConv2d {
     fn geometry(&self, input: &Tensor, width: u32) -> Geometry {
-        Geometry {
-            window: self.window,
-            input: input.shape,
-            width: width as usize,
-            fill: input.quant.zero_point as i8,
-        }
+        Geometry::new(self.window, input.shape, input.quant.zero_point, width)
     }
 
     fn layer(&self, cx: &Operands<'_>) -> Layer {

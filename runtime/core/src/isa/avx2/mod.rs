@@ -8,7 +8,7 @@ mod tile;
 mod vnni;
 
 use super::tile as driver;
-use super::{Geometry, Isa, IsaKind, ProductParams, Reduction, RescaleParams, Scalar, Source, SumParams};
+use super::{Geometry, Isa, IsaKind, ProductParams, Reduction, RescaleParams, Source, SumParams};
 use core::arch::x86_64::*;
 use core::marker::PhantomData;
 use driver::Tile;
@@ -47,7 +47,6 @@ macro_rules! avx2 {
 
 impl<T: Tier> Isa for Tiered<T> {
     const NAME: &'static str = T::NAME;
-    const PATCHES: usize = 1;
 
     fn with_room<R>(run: impl FnOnce(&mut [i8]) -> R) -> R {
         driver::with_room(run)
@@ -94,16 +93,8 @@ impl<T: Tier> Isa for Tiered<T> {
         avx2!(elementwise::mul(p, a, b, out));
     }
 
-    fn lookup(table: &[i8; 256], a: Source<'_>, out: &mut [i8]) {
-        Scalar::lookup(table, a, out);
-    }
-
     fn rescale(p: &RescaleParams, a: Source<'_>, out: &mut [i8]) {
         avx2!(elementwise::rescale(p, a, out));
-    }
-
-    fn softmax(exp: &[i32], row: &[i8], out: &mut [i8]) {
-        Scalar::softmax(exp, row, out);
     }
 }
 

@@ -14,10 +14,7 @@ mod kernel;
 #[path = "absent.rs"]
 mod kernel;
 
-use super::{
-    Geometry, Isa, Layer, PackedLen, ProductParams, Reduction, RescaleParams, Scalar, Source, SumParams,
-    Taps, generic,
-};
+use super::{Geometry, Isa, Layer, PackedLen, Reduction, Source, SumParams, Taps, generic};
 use crate::quant::Requant;
 use crate::shape::Window;
 
@@ -41,13 +38,8 @@ const fn tiles_scratch(taps: Taps, outputs: usize) -> usize {
 
 impl Isa for Dsp {
     const NAME: &'static str = "dsp";
-    const PATCHES: usize = 1;
 
-    fn conv_scratch(taps: Taps, _: usize) -> usize {
-        tile_bytes(taps)
-    }
-
-    fn image_scratch(taps: Taps, n: usize, pixels: usize) -> usize {
+    fn conv_scratch(taps: Taps, n: usize, pixels: usize) -> usize {
         let tiles = tiles_scratch(taps, pixels.saturating_mul(n));
         // Without, the last pixels are gathered as bytes, which lie as their halfwords where runs are whole fours.
         if tiles == 0 && taps.len.is_multiple_of(4) { taps.total() } else { tile_bytes(taps) }
@@ -123,22 +115,6 @@ impl Isa for Dsp {
 
     fn add(p: &SumParams, a: Source<'_>, b: &[i8], out: &mut [i8]) {
         kernel::add(p, a, b, out);
-    }
-
-    fn mul(p: &ProductParams, a: Source<'_>, b: &[i8], out: &mut [i8]) {
-        Scalar::mul(p, a, b, out);
-    }
-
-    fn lookup(table: &[i8; 256], a: Source<'_>, out: &mut [i8]) {
-        Scalar::lookup(table, a, out);
-    }
-
-    fn rescale(p: &RescaleParams, a: Source<'_>, out: &mut [i8]) {
-        Scalar::rescale(p, a, out);
-    }
-
-    fn softmax(exp: &[i32], row: &[i8], out: &mut [i8]) {
-        Scalar::softmax(exp, row, out);
     }
 }
 

@@ -23,8 +23,8 @@ pub(super) use pack::pack;
 pub(super) use pack::{channel, packed};
 
 use super::{
-    Geometry, Isa, Layer, ProductParams, Reduction, RescaleParams, Scalar, SigmoidParams, Source, SumParams,
-    Taps, generic,
+    Geometry, Isa, Layer, ProductParams, Reduction, RescaleParams, SigmoidParams, Source, SumParams, Taps,
+    generic,
 };
 use crate::fixed16::SIGMOID_ENTRIES;
 use crate::quant::Requant;
@@ -59,9 +59,8 @@ fn full_conv(
 
 impl Isa for Mve {
     const NAME: &'static str = "mve";
-    const PATCHES: usize = 1;
 
-    fn conv_scratch(taps: Taps, _: usize) -> usize {
+    fn conv_scratch(taps: Taps, _: usize, _: usize) -> usize {
         conv::conv_scratch(taps)
     }
 
@@ -83,13 +82,7 @@ impl Isa for Mve {
     fn matmul(p: &Reduction<'_>, k: usize, rows: &[i8], out: &mut [i8], scratch: &mut [i8]) {
         match p.packed {
             Some(_) => matmul(p, k, rows, out, scratch),
-            None => {
-                for (row, out) in rows.chunks_exact(k).zip(out.chunks_exact_mut(p.n)) {
-                    for (c, (weights, out)) in p.weights.chunks_exact(k).zip(out).enumerate() {
-                        *out = p.finish(c, native::dot(row, weights, p.input_zero, p.weight_zero));
-                    }
-                }
-            }
+            None => generic::matmul::<Self>(p, k, rows, out),
         }
     }
 
@@ -167,9 +160,5 @@ impl Isa for Mve {
 
     fn tanh16(p: &SigmoidParams, table: &[u16; SIGMOID_ENTRIES], a: Source<'_, i16>, out: &mut [i16]) {
         native::tanh16(p, table, a, out);
-    }
-
-    fn softmax(exp: &[i32], row: &[i8], out: &mut [i8]) {
-        Scalar::softmax(exp, row, out);
     }
 }

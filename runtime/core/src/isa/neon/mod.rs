@@ -55,7 +55,6 @@ pub(crate) type NeonI8mm = Tiered<I8mm>;
 
 impl<T: Tier> Isa for Tiered<T> {
     const NAME: &'static str = T::NAME;
-    const PATCHES: usize = 1;
 
     fn with_room<R>(run: impl FnOnce(&mut [i8]) -> R) -> R {
         tile::with_room(run)
