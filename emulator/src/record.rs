@@ -29,7 +29,7 @@ pub const SPIN_INSTRUCTIONS: u64 = 4;
 /// Instructions that an image times at its start: a loop between the two markers, these counted.
 pub const CALIBRATION_INSTRUCTIONS: u32 = 4000;
 /// By how much a measured duration may differ from the instructions executed: the waiting loops before and after it.
-pub const TIMER_ERROR: u64 = 24;
+pub const TIMER_ERROR: u64 = 12;
 
 /// What a record holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -80,7 +80,12 @@ fn nodes_add_up_to_less_than_the_run_and_the_timer_agrees() {
         assert_eq!((profile.runs.len(), profile.nodes.len()), (2, 2), "{}", board.name);
         for ((run, nodes), timed) in profile.runs.iter().zip(&profile.nodes).zip(&result.runs) {
             let name = board.name;
-            assert!(run.cost.instructions.abs_diff(timed.instructions) <= TIMER_ERROR, "{name}: {timed:?}");
+            assert!(
+                run.cost.instructions.abs_diff(timed.instructions) <= TIMER_ERROR,
+                "{name}: {} by the plugin, {} by the timer",
+                run.cost.instructions,
+                timed.instructions
+            );
             assert_eq!(nodes.iter().map(|node| node.node).collect::<Vec<_>>(), [0, 1, 2], "{name}");
             let sum: u64 = nodes.iter().map(|node| node.profile.cost.instructions).sum();
             assert!(sum <= run.cost.instructions, "{name}: {sum} in nodes, {} in all", run.cost.instructions);

@@ -67,35 +67,40 @@ fn wait() -> (u32, u32) {
     (current, turns)
 }
 
-/// Waits for the next tick; gives it and the turns that were waited.
+/// The value at wraps and counter, as [`Tick`] holds them.
 #[inline(always)]
-fn edge() -> (Tick, u32) {
+fn tick(wraps: u32, current: u32) -> Tick {
+    u64::from(wraps) << 32 | u64::from(current)
+}
+
+/// Waits for the next tick, so that what follows is measured from its beginning: all that can be is done before it.
+#[inline(always)]
+pub(crate) fn next_tick() -> Tick {
+    // SAFETY: SysTick belongs to this module. Away from the end of a period nothing wraps while this waits.
+    while unsafe { CURRENT.read_volatile() } < 8 {}
+    let wraps = WRAPS.load(Ordering::Relaxed);
+    let (current, _) = wait();
+    tick(wraps, current)
+}
+
+/// What ran since `start`.
+#[inline(always)]
+pub(crate) fn since(start: Tick) -> Span {
     let (mut current, mut spins) = wait();
     // At zero the exception that counts the wrap may not have been taken yet.
     while current == 0 {
         let (next, turns) = wait();
         (current, spins) = (next, spins + turns);
     }
-    (u64::from(WRAPS.load(Ordering::Relaxed)) << 32 | u64::from(current), spins)
-}
-
-/// Waits for the next tick, so that what follows is measured from its beginning.
-#[inline(always)]
-pub(crate) fn next_tick() -> Tick {
-    edge().0
-}
-
-/// What ran since `start`.
-#[inline(always)]
-pub(crate) fn since(start: Tick) -> Span {
-    let (end, spins) = edge();
+    let end = tick(WRAPS.load(Ordering::Relaxed), current);
     Span { ticks: number(end) - number(start), spins }
 }
 
 /// Times [`CALIBRATION_INSTRUCTIONS`] instructions, so that the host can tell whether the clock is what it believes. The
 /// first and the last are markers, so that it can tell the same of a plugin.
 pub(crate) fn calibrate() -> Span {
-    let start = next_tick();
+    // Far shorter than a wrap of the counter: its values are enough.
+    let (start, _) = wait();
     // SAFETY: counts a register down.
     unsafe {
         core::arch::asm!(
@@ -108,5 +113,6 @@ pub(crate) fn calibrate() -> Span {
             options(nostack, nomem)
         );
     }
-    since(start)
+    let (end, spins) = wait();
+    Span { ticks: u64::from(start.wrapping_sub(end)) % PERIOD, spins }
 }
