@@ -1,23 +1,23 @@
 //! What a run of each model may cost on an emulated board: `tests/budgets.toml`, made by `cargo xtask budgets`.
 //!
 //! Each model is planned and packed for the board's core, as `dunlin export --for` does. The models are those of the
-//! repository, the golden ones and, where the conformance folder is there, the published ones, imported. Instructions are those of the cycle meter: exact, and the same on every machine with the same compiler.
+//! repository, the golden ones and, where the conformance folder is there, the published ones, imported. Instructions are
+//! those of the cycle meter: exact, and the same on every machine with the same compiler. Every output is compared with this
+//! machine's.
 //! `DUNLIN_BUDGETS=show` prints what would change instead of failing, `DUNLIN_BUDGETS=overwrite` changes it.
 
 mod common;
 
-use common::{conformance, published, root, say};
-use dunlin::{AlignedVec, Model, Storage, Target};
+use common::{Sample, conformance, published, root, say};
+use dunlin::Target;
 use dunlin_emulator::board::{Board, MPS2_AN386, MPS3_AN547};
-use dunlin_emulator::meter::{drawn_inputs, profile};
-use dunlin_emulator::{EmulateError, Job, Options as Emulation, Run, emulation_is_off, leave_out};
+use dunlin_emulator::{emulation_is_off, leave_out};
 use dunlin_trainer::export::{Options, for_core};
 use dunlin_trainer::plan::PlanOptions;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
-use std::time::Duration;
 
 /// By how much a figure may exceed its budget before the test fails, and undercut it before the test hints at renewal:
 /// one part in this many.
@@ -146,26 +146,9 @@ fn packed(name: &str, file: &[u8], target: Target) -> Vec<u8> {
     file.as_slice().to_vec()
 }
 
-/// What one run costs on `board`, and the image's flash; `None` where there is no emulation.
-fn measure(board: &Board, name: &str, file: &[u8]) -> Option<(Budget, u64)> {
-    let bytes = AlignedVec::from_slice(file);
-    let mut storage = Box::new(Storage::<2048, 4096, 8192>::new());
-    let model = Model::parse(bytes.as_slice(), &mut storage).unwrap_or_else(|e| panic!("{name}: {e}"));
-    let run = Run { inputs: drawn_inputs(&model), counts: Vec::new() };
-    let job = Job { name: name.to_string(), model: file.to_vec(), runs: vec![run] };
-    let options = Emulation { time_limit: Duration::from_secs(900), ..Emulation::default() };
-    let profile = match profile(board, &job, &options) {
-        Ok(profile) => profile,
-        Err(
-            error @ (EmulateError::NoImage { .. }
-            | EmulateError::NoQemu { .. }
-            | EmulateError::NoPlugin { .. }),
-        ) => {
-            leave_out(board.name, &error.to_string());
-            return None;
-        }
-        Err(error) => panic!("{name} on {}: {error}", board.name),
-    };
+/// What one run of `file` costs on `board`, and the image's flash; `None` where there is no emulation.
+fn measure(board: &Board, sample: &Sample, file: &[u8]) -> Option<(Budget, u64)> {
+    let profile = sample.profile(board, file)?;
     let result = profile.report.jobs[0].outcome.result().expect("profile returns jobs that ran");
     let budget = Budget {
         instructions: profile.runs[0].cost.instructions,
@@ -196,8 +179,9 @@ fn models_keep_to_their_budgets() {
         }
     }
     for (name, file) in &models {
+        let sample = Sample::new(name, file);
         for (board, target) in BOARDS {
-            let Some((budget, flash)) = measure(board, name, &packed(name, file, target)) else { return };
+            let Some((budget, flash)) = measure(board, &sample, &packed(name, file, target)) else { return };
             found.models.entry(name.clone()).or_default().insert(board.name.to_string(), budget);
             found.flash_bytes.insert(board.name.to_string(), flash);
         }

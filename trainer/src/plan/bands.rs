@@ -6,8 +6,8 @@
 //! twice; the bits are the same. Bands are whole rows, because those lie in memory in one piece.
 
 use crate::quantise::{QGraph, QNode, QTensor};
-use dunlin::format::DType;
-use dunlin::ops::{Axis, Concat, Op, Slice};
+use dunlin::format::{DType, Place};
+use dunlin::ops::{Axis, Concat, Op, Slice, products};
 use dunlin::shape::{Shape, Window};
 use std::collections::HashMap;
 use std::ops::Range;
@@ -58,20 +58,13 @@ fn drop_unused(graph: &mut QGraph) {
     }
 }
 
-/// Products and copied values of a program, to compare what ways of splitting one cost.
+/// Products of a program, and the values that it writes, to compare what ways of splitting one cost.
 pub(super) fn work(graph: &QGraph) -> u64 {
+    let tensor = |&t: &u16| graph.tensors[usize::from(t)].at(Place::Arena(0));
     let of = |node: &QNode| {
-        let shape = |t: u16| graph.tensors[usize::from(t)].shape;
-        let Some(&output) = node.outputs.first() else { return 0 };
-        let taps = match node.op {
-            Op::Conv2d(o) => o.window.taps() as u64 * u64::from(shape(node.inputs[0]).c),
-            Op::Conv2dAdd(o) => o.conv.window.taps() as u64 * u64::from(shape(node.inputs[1]).c),
-            Op::DepthwiseConv2d(o) => o.window.taps() as u64,
-            Op::MaxPool2d(o) => o.window.taps() as u64,
-            Op::AveragePool2d(o) => o.window.taps() as u64,
-            _ => 1,
-        };
-        shape(output).elements() as u64 * taps
+        let inputs: Vec<_> = node.inputs.iter().map(tensor).collect();
+        let Some(output) = node.outputs.first().map(tensor) else { return 0 };
+        products(&node.op, &inputs, &output) + output.shape.elements() as u64
     };
     graph.nodes.iter().map(of).sum()
 }

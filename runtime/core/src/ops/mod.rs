@@ -31,6 +31,8 @@ mod mirror_pad;
 mod pad;
 mod pool;
 mod pool16;
+#[cfg(feature = "encode")]
+mod products;
 mod reduce;
 mod reshape;
 mod resize;
@@ -72,6 +74,8 @@ pub use mirror_pad::{Mirror, MirrorPad};
 pub use pad::Pad;
 pub use pool::{AveragePool2d, AverageRounding, MaxPool2d, MaxPool2dWithIndices};
 pub use pool16::{AveragePool2d16, MaxPool2d16};
+#[cfg(feature = "encode")]
+pub use products::products;
 #[cfg(feature = "encode")]
 pub use reduce::mean_factor;
 pub use reduce::{ReduceExtreme, ReduceSum};
