@@ -31,7 +31,7 @@ mod mirror_pad;
 mod pad;
 mod pool;
 mod pool16;
-#[cfg(feature = "encode")]
+#[cfg(feature = "alloc")]
 mod products;
 mod reduce;
 mod reshape;
@@ -74,7 +74,7 @@ pub use mirror_pad::{Mirror, MirrorPad};
 pub use pad::Pad;
 pub use pool::{AveragePool2d, AverageRounding, MaxPool2d, MaxPool2dWithIndices};
 pub use pool16::{AveragePool2d16, MaxPool2d16};
-#[cfg(feature = "encode")]
+#[cfg(feature = "alloc")]
 pub use products::products;
 #[cfg(feature = "encode")]
 pub use reduce::mean_factor;
