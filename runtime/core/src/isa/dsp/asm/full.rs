@@ -167,6 +167,37 @@ pub(in super::super) const ROW_ROUND: usize = 8;
 /// Bytes of code for four values.
 pub(in super::super) const ROW_STEP: usize = 96;
 
+/// The four values in r6 with the weights of three pairs of channels, behind r11, r12 and lr, added to r0 to r5.
+macro_rules! four_taps_of_a_row {
+    () => {
+        "
+        sxtb16 r7, r6, ror #8
+        sxtb16 r6, r6
+        ldrd r8, r9, [r11], #8
+        smlad r1, r8, r6, r1
+        sxtb16 r8, r8
+        smlad r0, r8, r6, r0
+        smlad r1, r9, r7, r1
+        sxtb16 r9, r9
+        smlad r0, r9, r7, r0
+        ldrd r8, r9, [r12], #8
+        smlad r3, r8, r6, r3
+        sxtb16 r8, r8
+        smlad r2, r8, r6, r2
+        smlad r3, r9, r7, r3
+        sxtb16 r9, r9
+        smlad r2, r9, r7, r2
+        ldrd r8, r9, [lr], #8
+        smlad r5, r8, r6, r5
+        sxtb16 r8, r8
+        smlad r4, r8, r6, r4
+        smlad r5, r9, r7, r5
+        sxtb16 r9, r9
+        smlad r4, r9, r7, r4
+        "
+    };
+}
+
 /// All channels of one row.
 ///
 /// # Safety
@@ -206,29 +237,7 @@ pub(in super::super) unsafe extern "C" fn row(arguments: *mut Row) {
         "2:",
         ".rept 8",
         "ldr r6, [r10], #4",
-        "sxtb16 r7, r6, ror #8",
-        "sxtb16 r6, r6",
-        "ldrd r8, r9, [r11], #8",
-        "smlad r1, r8, r6, r1",
-        "sxtb16 r8, r8",
-        "smlad r0, r8, r6, r0",
-        "smlad r1, r9, r7, r1",
-        "sxtb16 r9, r9",
-        "smlad r0, r9, r7, r0",
-        "ldrd r8, r9, [r12], #8",
-        "smlad r3, r8, r6, r3",
-        "sxtb16 r8, r8",
-        "smlad r2, r8, r6, r2",
-        "smlad r3, r9, r7, r3",
-        "sxtb16 r9, r9",
-        "smlad r2, r9, r7, r2",
-        "ldrd r8, r9, [lr], #8",
-        "smlad r5, r8, r6, r5",
-        "sxtb16 r8, r8",
-        "smlad r4, r8, r6, r4",
-        "smlad r5, r9, r7, r5",
-        "sxtb16 r9, r9",
-        "smlad r4, r9, r7, r4",
+        four_taps_of_a_row!(),
         ".endr",
         "ldr r6, [sp, #4]",
         "cmp r10, r6",
@@ -236,29 +245,7 @@ pub(in super::super) unsafe extern "C" fn row(arguments: *mut Row) {
         "ldr r10, [sp]",
         "ldrd r6, r7, [r10, #48]",
         "cbz r7, 3f",
-        "sxtb16 r7, r6, ror #8",
-        "sxtb16 r6, r6",
-        "ldrd r8, r9, [r11], #8",
-        "smlad r1, r8, r6, r1",
-        "sxtb16 r8, r8",
-        "smlad r0, r8, r6, r0",
-        "smlad r1, r9, r7, r1",
-        "sxtb16 r9, r9",
-        "smlad r0, r9, r7, r0",
-        "ldrd r8, r9, [r12], #8",
-        "smlad r3, r8, r6, r3",
-        "sxtb16 r8, r8",
-        "smlad r2, r8, r6, r2",
-        "smlad r3, r9, r7, r3",
-        "sxtb16 r9, r9",
-        "smlad r2, r9, r7, r2",
-        "ldrd r8, r9, [lr], #8",
-        "smlad r5, r8, r6, r5",
-        "sxtb16 r8, r8",
-        "smlad r4, r8, r6, r4",
-        "smlad r5, r9, r7, r5",
-        "sxtb16 r9, r9",
-        "smlad r4, r9, r7, r4",
+        four_taps_of_a_row!(),
         "3:",
         "ldr r6, [r10, #56]",
         "cbz r6, 4f",
