@@ -209,7 +209,7 @@ pub fn run<R: AsRef<[Vec<u8>]>>(
             session.set_len(0, count)?;
         }
         for (i, bytes) in inputs.as_ref().iter().enumerate() {
-            session.input_bytes_mut(i)?.copy_from_slice(bytes);
+            session.set_input_bytes(i, bytes)?;
         }
         session.run();
         let outputs = (0..model.outputs().len()).map(|i| session.output_bytes(i).map(<[u8]>::to_vec));

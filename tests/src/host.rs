@@ -76,7 +76,7 @@ fn one(session: &mut Session<'_, '_>, run: &Run) -> Result<Vec<Vec<u8>>, Session
         session.set_len(dim, count)?;
     }
     for (i, bytes) in run.inputs.iter().enumerate() {
-        session.input_bytes_mut(i)?.copy_from_slice(bytes);
+        session.set_input_bytes(i, bytes)?;
     }
     session.run();
     (0..session.model().outputs().len()).map(|i| session.output_bytes(i).map(<[u8]>::to_vec)).collect()

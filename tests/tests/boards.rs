@@ -238,7 +238,7 @@ fn model_job(path: &Path) -> Expected {
     let mut session =
         Session::with_state(&parsed, arena.as_mut_slice(), state.as_mut_slice()).expect("memory enough");
     for (i, bytes) in inputs.iter().enumerate() {
-        session.input_bytes_mut(i).expect("an input").copy_from_slice(bytes);
+        session.set_input_bytes(i, bytes).expect("an input");
     }
     session.run();
     let outputs = (0..parsed.outputs().len()).map(|i| session.output_bytes(i).expect("an output").to_vec());

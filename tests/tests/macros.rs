@@ -26,7 +26,7 @@ fn a_module_knows_its_sizes_and_runs_in_them() {
     session.reset_state();
     session.set_len(0, COUNTS[0]).unwrap();
     for (i, bytes) in golden::inputs(0).iter().enumerate() {
-        session.input_bytes_mut(i).unwrap().copy_from_slice(bytes);
+        session.set_input_bytes(i, bytes).unwrap();
     }
     session.run();
     for i in 0..golden_module::OUTPUTS.len() {

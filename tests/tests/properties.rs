@@ -103,4 +103,7 @@ properties! {
     resize_bilinear_f32: ResizeBilinearF32,
     resize_bilinear_16: ResizeBilinear16,
     conv2d_add: Conv2dAdd,
+    gather_rows: GatherRows,
+    scatter_reduce: ScatterReduce,
+    segment_softmax: SegmentSoftmax,
 }

@@ -111,7 +111,7 @@ fn steps_give_what_a_run_gives_and_start_again() {
         for _ in 0..2 {
             session.reset_state();
             for (i, bytes) in inputs.iter().enumerate() {
-                session.input_bytes_mut(i).unwrap().copy_from_slice(bytes);
+                session.set_input_bytes(i, bytes).unwrap();
             }
             let mut steps = 1;
             while session.step(&mut ()) {
@@ -125,7 +125,7 @@ fn steps_give_what_a_run_gives_and_start_again() {
         session.reset_state();
         session.step(&mut ());
         for (i, bytes) in inputs.iter().enumerate() {
-            session.input_bytes_mut(i).unwrap().copy_from_slice(bytes);
+            session.set_input_bytes(i, bytes).unwrap();
         }
         session.run();
         assert_eq!(session.output_bytes(2).unwrap(), expected[2]);
@@ -201,7 +201,7 @@ fn two_models_share_an_arena_one_after_the_other() {
             let mut session = Session::new(model, arena.as_mut_slice()).unwrap();
             for run in &case.runs {
                 for (i, bytes) in run.inputs.iter().enumerate() {
-                    session.input_bytes_mut(i).unwrap().copy_from_slice(bytes);
+                    session.set_input_bytes(i, bytes).unwrap();
                 }
                 session.run();
                 assert_eq!(session.output_bytes(0).unwrap(), run.outputs[0], "{}", case.name);

@@ -147,11 +147,12 @@ fn prepare(session: &mut Session<'_, '_>, job: &JobView, run: usize) -> Result<(
     }
     for input in 0..job.inputs_per_run {
         let bytes = job.input(run, input).unwrap_or(&[]);
-        let slot = session.input_bytes_mut(input).map_err(Failure::Input)?;
-        if slot.len() != bytes.len() {
-            return Err(Failure::InputLength { input, given: bytes.len(), expected: slot.len() });
-        }
-        slot.copy_from_slice(bytes);
+        session.set_input_bytes(input, bytes).map_err(|error| match error {
+            SessionError::Length { found, expected } => {
+                Failure::InputLength { input, given: found as usize, expected: expected as usize }
+            }
+            error => Failure::Input(error),
+        })?;
     }
     Ok(())
 }

@@ -130,7 +130,7 @@ pub enum TensorFault {
     /// A bounded dimension that does not exist, or is used on a tensor that is not a set of rows, or
     /// whose bound is not the tensor's number of rows.
     Rows(u8),
-    /// An interface tensor is listed twice, or an input is a constant.
+    /// An interface tensor is listed twice, an input is a constant, or a list of indices is persistent or an output.
     Interface,
     /// An output of the network that nothing writes.
     NeverWritten,
@@ -162,6 +162,8 @@ pub enum NodeFault {
     ReadBeforeWrite(u16),
     /// An output is a constant, an input of the network, or already written by another node.
     WrittenTwice(u16),
+    /// A list of indices is written by a node, is persistent, points to the rows of two sets, or is read as something else.
+    Indices(u16),
     /// A tensor that the operator updates from run to run is not persistent, or is another operand as well.
     State(u16),
     /// The type of a tensor is not one that the operator takes.
@@ -266,6 +268,29 @@ pub enum SessionError {
         /// Bound in the file.
         bound: u32,
     },
+    /// The input is a list of indices, which only [`Session::set_indices`](crate::Session::set_indices) may write.
+    IndexList,
+    /// The input is no list of indices.
+    NoIndexList {
+        /// Type of the tensor.
+        found: crate::format::DType,
+    },
+    /// Another number of elements than the input has in this run.
+    Length {
+        /// Elements given.
+        found: u32,
+        /// Elements that the input has.
+        expected: u32,
+    },
+    /// An index of a list names a row that is not there in this run.
+    Index {
+        /// Position in the list.
+        at: u32,
+        /// The index.
+        index: u16,
+        /// Number of rows that it could name.
+        rows: u32,
+    },
 }
 
 impl fmt::Display for ParseError {
@@ -323,7 +348,9 @@ impl fmt::Display for TensorFault {
             Self::Alignment(o) => write!(f, "offset {o} is not aligned to the element"),
             Self::Bounds { end, region } => write!(f, "ends at byte {end} of a region of {region}"),
             Self::Rows(d) => write!(f, "bounded dimension {d} does not fit this tensor"),
-            Self::Interface => f.write_str("is listed twice as input or output, or is a constant input"),
+            Self::Interface => f.write_str(
+                "is listed twice as input or output, is a constant input, or a list of indices in its place",
+            ),
             Self::NeverWritten => f.write_str("is an output that no node writes"),
         }
     }
@@ -340,6 +367,12 @@ impl fmt::Display for NodeFault {
             Self::WrittenTwice(t) => write!(f, "writes tensor {t}, which is not its to write"),
             Self::State(t) => {
                 write!(f, "tensor {t} is a state of the operator: it must be persistent and listed once")
+            }
+            Self::Indices(t) => {
+                write!(
+                    f,
+                    "list of indices {t} is written, persistent, read as something else or points to two sets"
+                )
             }
             Self::DType(t) => write!(f, "tensor {t} has a type that the operator does not take"),
             Self::OutputShape { found, expected } => {
@@ -387,6 +420,17 @@ impl fmt::Display for SessionError {
                 write!(f, "the instruction set {wanted} is not there, or the file is packed for another")
             }
             Self::Count { count, bound } => write!(f, "count {count} exceeds the bound {bound}"),
+            Self::IndexList => f.write_str("the input is a list of indices; give it with `set_indices`"),
+            Self::NoIndexList { found } => write!(f, "the input holds {found:?}, not indices"),
+            Self::Length { found, expected } => {
+                write!(
+                    f,
+                    "{found} elements given, the input has {expected} in this run; set the counts first"
+                )
+            }
+            Self::Index { at, index, rows } => {
+                write!(f, "entry {at} of the list is {index}, there are {rows} rows in this run")
+            }
         }
     }
 }

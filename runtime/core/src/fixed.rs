@@ -25,6 +25,15 @@ pub(crate) fn reciprocal(sum: i32) -> (i32, u32) {
     (one_over_one_plus(fraction), ACCUMULATION_INTEGER_BITS - headroom)
 }
 
+/// What an exponential is of a sum of them, in steps of 1/256: the sum as [`reciprocal`] gives it.
+#[inline(always)]
+pub(crate) const fn share(exp: i32, (scale, bits): (i32, u32)) -> i32 {
+    // 31 fraction bits of the product, less the 8 of the result.
+    let shift = bits + 31 - 8;
+    // Beyond 31 bits every product is below one half, where the reference shifts out of its type.
+    if shift > 31 { 0 } else { rounding_shift_right(doubling_high_mul(scale, exp), shift) }
+}
+
 /// `1 / x` for an integer `x` that is not negative: a Q0.31 mantissa and the power of two to divide by. Of 0, what
 /// the reference's arithmetic gives.
 pub(crate) fn inverse(x: i32) -> (i32, i32) {

@@ -153,6 +153,19 @@ impl Requant {
         rounding_shift_right(product, right as u32)
     }
 
+    /// The factor divided by a number of elements, for a mean, as the reference computes it: the multiplier is shifted left
+    /// as far as the number allows, then divided, truncating. It need not be in `[2^30, 2^31)` any more.
+    ///
+    /// `None` for no elements.
+    pub const fn over(self, elements: u32) -> Option<Self> {
+        let Some(bits) = elements.checked_ilog2() else { return None };
+        let room = 31 + self.shift as i32;
+        let bits = if (bits as i32) < room { bits as i32 } else { room };
+        let multiplier = ((self.multiplier as i64) << bits) / elements as i64;
+        // The quotient does not exceed the multiplier, and the shift is at least -31.
+        Some(Self { multiplier: multiplier as i32, shift: self.shift - bits as i8 })
+    }
+
     /// Largest shift of a factor of 64-bit sums.
     pub const WIDE_SHIFT: i8 = 14;
 

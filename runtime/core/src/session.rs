@@ -6,7 +6,7 @@ use crate::format::{ALIGN, DType, Place, Tensor};
 use crate::isa::{IsaKind, Target};
 use crate::model::{MAX_DIMS, Model};
 use crate::observe::Observer;
-use crate::ops::{Io, Operands};
+use crate::ops::{Io, NO_ROW, Operands};
 use crate::shape::Shape;
 
 /// Element of an input or output.
@@ -102,7 +102,16 @@ impl<'a, 'm> Session<'a, 'm> {
     pub fn fitted(model: &'a Model<'m>, arena: &'a mut [u8], state: &'a mut [u8]) -> Self {
         let mut counts = [0; MAX_DIMS];
         counts.iter_mut().zip(model.dims()).for_each(|(count, &bound)| *count = bound);
-        Self { model, arena, state, counts, isa: model.target().isa().unwrap_or(IsaKind::Scalar), next: 0 }
+        let mut session = Self {
+            model,
+            arena,
+            state,
+            counts,
+            isa: model.target().isa().unwrap_or(IsaKind::Scalar),
+            next: 0,
+        };
+        session.void_indices();
+        session
     }
 
     /// The model.
@@ -137,7 +146,8 @@ impl<'a, 'm> Session<'a, 'm> {
         Ok(self)
     }
 
-    /// Sets how many rows of bounded dimension `dim` the next runs have, from 0 to the bound.
+    /// Sets how many rows of bounded dimension `dim` the next runs have, from 0 to the bound. Lists of indices are void
+    /// afterwards: set all counts first, then every list.
     ///
     /// # Errors
     /// There is no such dimension, or the count exceeds its bound.
@@ -150,6 +160,82 @@ impl<'a, 'm> Session<'a, 'm> {
             return Err(SessionError::Count { count, bound });
         }
         *slot = count;
+        self.void_indices();
+        Ok(())
+    }
+
+    /// Makes every entry of every list of indices name no row.
+    fn void_indices(&mut self) {
+        let tables = self.model.tables();
+        for &id in tables.inputs {
+            let tensor = &tables.tensors[usize::from(id)];
+            if tensor.dtype == DType::U16 {
+                let region = Region { place: tensor.place, len: tensor.bytes() as usize };
+                if let Some(bytes) = self.memory().write(region) {
+                    bytes.fill(NO_ROW as u8);
+                }
+            }
+        }
+    }
+
+    /// Gives input `index`, a list of row indices, for this and further runs until a count changes. Nodes without edges
+    /// need nothing; an edge whose entry is [`NO_ROW`] is left out.
+    ///
+    /// # Errors
+    /// There is no such input, it is no list, there are not as many entries as rows in this run, or one names a row that
+    /// is not there. The list is then void.
+    pub fn set_indices(&mut self, index: usize, indices: &[u16]) -> Result<(), SessionError> {
+        self.write_indices(index, indices.len(), indices.iter().copied())
+    }
+
+    fn write_indices(
+        &mut self,
+        index: usize,
+        found: usize,
+        indices: impl Iterator<Item = u16>,
+    ) -> Result<(), SessionError> {
+        let tables = self.model.tables();
+        let tensor = Self::pick(tables.inputs, index, tables.tensors)?;
+        if tensor.dtype != DType::U16 {
+            return Err(SessionError::NoIndexList { found: tensor.dtype });
+        }
+        // A list that nothing reads may hold anything.
+        let rows = match tables.inputs.get(index).and_then(|&id| tables.indexed(id)) {
+            Some(rows) => rows.count(&self.counts),
+            None => u32::from(NO_ROW),
+        };
+        let region = self.region(tensor);
+        let bytes = self.memory().write(region).unwrap_or(&mut []);
+        let expected = bytes.len() / 2;
+        if found != expected {
+            bytes.fill(NO_ROW as u8);
+            return Err(SessionError::Length { found: found as u32, expected: expected as u32 });
+        }
+        for (at, (slot, index)) in bytes.chunks_exact_mut(2).zip(indices).enumerate() {
+            if u32::from(index) >= rows && index != NO_ROW {
+                bytes.fill(NO_ROW as u8);
+                return Err(SessionError::Index { at: at as u32, index, rows });
+            }
+            slot.copy_from_slice(&index.to_ne_bytes());
+        }
+        Ok(())
+    }
+
+    /// Gives input `index` by its bytes, little endian: for tools that do not know what a network takes.
+    ///
+    /// # Errors
+    /// There is no such input, it has another number of bytes in this run, or as [`Session::set_indices`].
+    pub fn set_input_bytes(&mut self, index: usize, bytes: &[u8]) -> Result<(), SessionError> {
+        let tables = self.model.tables();
+        if Self::pick(tables.inputs, index, tables.tensors)?.dtype == DType::U16 {
+            let entries = bytes.chunks(2).map(|b| u16::from_le_bytes([b[0], b.get(1).copied().unwrap_or(0)]));
+            return self.write_indices(index, entries.len(), entries);
+        }
+        let slot = self.input_bytes_mut(index)?;
+        if slot.len() != bytes.len() {
+            return Err(SessionError::Length { found: bytes.len() as u32, expected: slot.len() as u32 });
+        }
+        slot.copy_from_slice(bytes);
         Ok(())
     }
 
@@ -189,10 +275,14 @@ impl<'a, 'm> Session<'a, 'm> {
     /// The bytes of input `index`, to be filled before each run: a run may overwrite them.
     ///
     /// # Errors
-    /// There is no such input.
+    /// There is no such input, or it is a list of indices.
     pub fn input_bytes_mut(&mut self, index: usize) -> Result<&mut [u8], SessionError> {
         let tables = self.model.tables();
-        let region = self.region(Self::pick(tables.inputs, index, tables.tensors)?);
+        let tensor = Self::pick(tables.inputs, index, tables.tensors)?;
+        if tensor.dtype == DType::U16 {
+            return Err(SessionError::IndexList);
+        }
+        let region = self.region(tensor);
         Ok(self.memory().write(region).unwrap_or(&mut []))
     }
 

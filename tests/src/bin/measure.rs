@@ -94,7 +94,7 @@ fn host(model: &Model<'_>, inputs: &[Vec<u8>]) -> Result<Vec<Vec<u8>>, String> {
         Session::with_state(model, arena.as_mut_slice(), state.as_mut_slice()).map_err(|e| e.to_string())?;
     session.reset_state();
     for (i, bytes) in inputs.iter().enumerate() {
-        session.input_bytes_mut(i).map_err(|e| e.to_string())?.copy_from_slice(bytes);
+        session.set_input_bytes(i, bytes).map_err(|e| e.to_string())?;
     }
     session.run();
     (0..model.outputs().len())

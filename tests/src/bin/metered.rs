@@ -65,11 +65,7 @@ fn run(arguments: &[String]) -> Result<&'static str, String> {
     for observed in [false, true] {
         session.reset_state();
         for (index, (path, bytes)) in arguments[1..].iter().zip(&inputs).enumerate() {
-            let slot = session.input_bytes_mut(index).map_err(|error| error.to_string())?;
-            if slot.len() != bytes.len() {
-                return Err(format!("{path} has {} bytes, the input {}", bytes.len(), slot.len()));
-            }
-            slot.copy_from_slice(bytes);
+            session.set_input_bytes(index, bytes).map_err(|error| format!("{path}: {error}"))?;
         }
         marker!("0xaa0b03eb");
         if observed {

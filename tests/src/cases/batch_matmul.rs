@@ -40,7 +40,7 @@ fn draft(draw: &mut Draw<'_>, wide: bool) -> Draft {
     let dtype = if wide { DType::I16 } else { DType::I8 };
     let operand = |shape: Shape, quant: QParams| Operand { dtype, ..Operand::int8(shape, quant) };
     let inputs = vec![operand(shapes[0], quants[0]), operand(shapes[1], quants[1])];
-    let oracle = move |bytes: &[Vec<u8>], _: u32| {
+    let oracle = move |bytes: &[Vec<u8>], _: &[u32]| {
         let value = |i: usize| {
             let Shape { n, h, w, c } = shapes[i];
             let size = [n, h, w, c].map(|d| d as usize);

@@ -103,7 +103,8 @@ impl Pair {
         let Self { shapes, quants, types, features } = self;
         let operand = |i: usize, dtype: DType| Operand { dtype, ..Operand::int8(shapes[i], quants[i]) };
         let inputs = vec![operand(0, types[0]), operand(1, types[1])];
-        let mut draft = Draft::new(op, inputs, vec![operand(2, types[0])], move |bytes, rows| {
+        let mut draft = Draft::new(op, inputs, vec![operand(2, types[0])], move |bytes, counts| {
+            let rows = counts[0];
             let size = |s: Shape| {
                 // Bounded operands have as many rows as the first, or one row for all.
                 let w = if s.w == shapes[0].w { rows } else { s.w };

@@ -34,7 +34,8 @@ pub(super) fn draft(draw: &mut Draw<'_>) -> Draft {
     total[axis] = sizes.iter().map(|s| s[axis]).sum();
     let op = Op::Concat(Concat { axis: [Axis::N, Axis::H, Axis::W, Axis::C][axis] });
     let inputs = sizes.iter().map(|&s| operand(s)).collect();
-    let mut draft = Draft::new(op, inputs, vec![operand(total)], move |bytes, rows| {
+    let mut draft = Draft::new(op, inputs, vec![operand(total)], move |bytes, counts| {
+        let rows = counts[0];
         let grids: Vec<Grid> = sizes
             .iter()
             .zip(bytes)

@@ -60,7 +60,7 @@ fn quant_of(dtype: DType, draw: &mut Draw<'_>) -> QParams {
     let zero_point = match dtype {
         DType::I8 => q.zero_point,
         DType::U8 => q.zero_point + 128,
-        DType::I16 | DType::I32 | DType::F32 => 0,
+        DType::I16 | DType::I32 | DType::F32 | DType::U16 => 0,
     };
     QParams { zero_point, ..q }
 }
@@ -70,7 +70,7 @@ fn range_of(dtype: DType) -> [i64; 2] {
         DType::I8 => [-128, 127],
         DType::U8 => [0, 255],
         DType::I16 => [-32_768, 32_767],
-        DType::I32 | DType::F32 => [i64::from(i32::MIN), i64::from(i32::MAX)],
+        DType::I32 | DType::F32 | DType::U16 => [i64::from(i32::MIN), i64::from(i32::MAX)],
     }
 }
 
@@ -79,7 +79,7 @@ fn integers(dtype: DType, size: [usize; 4], bytes: &[u8]) -> Grid {
         DType::I8 => Grid::from_i8(size, bytes),
         DType::U8 => Grid::from_u8(size, bytes),
         DType::I16 => Grid::from_i16(size, bytes),
-        DType::I32 | DType::F32 => Grid::from_i32(size, bytes),
+        DType::I32 | DType::F32 | DType::U16 => Grid::from_i32(size, bytes),
     }
 }
 
@@ -87,7 +87,7 @@ fn bytes_of(dtype: DType, values: &Grid) -> Vec<u8> {
     match dtype {
         DType::I8 | DType::U8 => values.to_bytes(),
         DType::I16 => values.to_i16_bytes(),
-        DType::I32 | DType::F32 => values.to_i32_bytes(),
+        DType::I32 | DType::F32 | DType::U16 => values.to_i32_bytes(),
     }
 }
 
@@ -117,7 +117,8 @@ pub(super) fn convert(draw: &mut Draw<'_>) -> Draft {
     let operand = |dtype: DType, quant: QParams| Operand { dtype, ..Operand::int8(shape, quant) };
     let op = Op::Convert(Convert { scale, truncate });
     let mut draft =
-        Draft::new(op, vec![operand(from, input)], vec![operand(to, output)], move |bytes, rows| {
+        Draft::new(op, vec![operand(from, input)], vec![operand(to, output)], move |bytes, counts| {
+            let rows = counts[0];
             let size = [shape.n, shape.h, rows, shape.c].map(|d| d as usize);
             let range = range_of(to);
             let values = match from {

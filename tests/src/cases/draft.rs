@@ -6,7 +6,7 @@ use crate::oracle::{Factor, Grid};
 use dunlin::format::{
     DType, DataSection, NodeSpec, OwnedMetadata, Place, ProgramSpec, Scratch, Tensor, encode, pack,
 };
-use dunlin::ops::{Concat, Op};
+use dunlin::ops::{Concat, NO_ROW, Op};
 use dunlin::quant::{Clamp, Clamp16, QParams, Requant};
 use dunlin::shape::Shape;
 use dunlin::{IsaKind, Target};
@@ -35,6 +35,8 @@ pub enum Fill {
     Indices(u32),
     /// Indices from some below 0 to some above this, i32.
     AroundIndices(u32),
+    /// Indices of rows, u16: of so many, or as many as a bounded dimension of the draft has; sometimes of none.
+    Rows(u32, Option<u8>),
 }
 
 /// A tensor of the operator.
@@ -50,12 +52,14 @@ pub struct Operand {
     pub home: Home,
     /// Its values.
     pub fill: Fill,
+    /// Bounded dimension of the draft that gives its rows; see [`Draft::dims`].
+    pub rows: Option<u8>,
 }
 
 impl Operand {
     /// An int8 tensor in the arena.
     pub fn int8(shape: Shape, quant: QParams) -> Self {
-        Self { dtype: DType::I8, shape, quant, home: Home::Arena, fill: Fill::Any }
+        Self { dtype: DType::I8, shape, quant, home: Home::Arena, fill: Fill::Any, rows: None }
     }
 
     /// A tensor of labels or positions in the arena.
@@ -83,9 +87,9 @@ impl Operand {
     }
 }
 
-/// What the oracle says: bytes of the inputs and the number of rows (`w` of input 0) to bytes of the outputs and of
-/// the states after the run.
-pub type Oracle = Box<dyn Fn(&[Vec<u8>], u32) -> Vec<Vec<u8>>>;
+/// What the oracle says: bytes of the inputs and the number of rows (`w` of input 0, or the counts of all dimensions of
+/// the draft) to bytes of the outputs and of the states after the run.
+pub type Oracle = Box<dyn Fn(&[Vec<u8>], &[u32]) -> Vec<Vec<u8>>>;
 
 /// An operator with its operands and the oracle, before anything has a place.
 pub struct Draft {
@@ -99,6 +103,8 @@ pub struct Draft {
     pub data: DataSection,
     /// The operator works row by row, so `w` may be bounded: of all inputs with more than one row.
     pub by_rows: bool,
+    /// Bounds of the bounded dimensions that operands name; none where `by_rows` decides.
+    pub dims: Vec<u32>,
     /// Both inputs may be one tensor.
     pub may_repeat: bool,
     /// What it exercises.
@@ -118,7 +124,7 @@ impl Draft {
         op: Op,
         inputs: Vec<Operand>,
         outputs: Vec<Operand>,
-        oracle: impl Fn(&[Vec<u8>], u32) -> Vec<Vec<u8>> + 'static,
+        oracle: impl Fn(&[Vec<u8>], &[u32]) -> Vec<Vec<u8>> + 'static,
     ) -> Self {
         Self {
             op,
@@ -126,6 +132,7 @@ impl Draft {
             outputs,
             data: DataSection::new(),
             by_rows: false,
+            dims: Vec::new(),
             may_repeat: false,
             features: Vec::new(),
             oracle: Box::new(oracle),
@@ -136,7 +143,7 @@ impl Draft {
     pub fn unary(op: Op, input: Operand, output: Operand, oracle: impl Fn(Grid) -> Grid + 'static) -> Self {
         let (shape, types) = (input.shape, [input.dtype, output.dtype]);
         Self::new(op, vec![input], vec![output], move |bytes, rows| {
-            let size = size(Shape { w: rows, ..shape });
+            let size = size(Shape { w: rows[0], ..shape });
             let y = oracle(match types[0] {
                 DType::I8 => Grid::from_i8(size, &bytes[0]),
                 DType::I16 => Grid::from_i16(size, &bytes[0]),
@@ -154,6 +161,11 @@ impl Draft {
     /// As an operator that works row by row.
     pub fn by_rows(self) -> Self {
         Self { by_rows: true, ..self }
+    }
+
+    /// With these bounded dimensions, which the operands name.
+    pub fn with_dims(self, dims: Vec<u32>) -> Self {
+        Self { dims, ..self }
     }
 
     /// With one more feature where `present`.
@@ -195,8 +207,11 @@ impl Draft {
             (Feature::InPlace, layout.in_place),
             (Feature::Apart, self.op.in_place() && !layout.in_place && !layout.updates_state),
             (Feature::Batch, self.inputs[0].shape.n > 1),
-            (Feature::Bounded, layout.bounded),
-            (Feature::CountBelowBound, runs.iter().any(|r| r.counts.iter().any(|&c| c < layout.bound))),
+            (Feature::Bounded, !layout.dims.is_empty()),
+            (
+                Feature::CountBelowBound,
+                runs.iter().any(|r| r.counts.iter().zip(&layout.dims).any(|(count, bound)| count < bound)),
+            ),
             (Feature::CountZero, runs.iter().any(|r| r.counts.contains(&0))),
             (Feature::Persistent, operands().any(|t| t.home == Home::State)),
             (Feature::Kept, operands().any(|t| t.home == Home::Kept)),
@@ -226,16 +241,20 @@ impl Draft {
         // Only types of one byte have a zero point other than 0.
         let zeros = |t: &Operand| vec![t.quant.zero_point as u8; t.bytes(t.shape.w)];
         let mut state: Vec<Vec<u8>> = self.inputs.iter().map(zeros).collect();
-        let runs = if layout.bounded { 4 } else { draw.size(1, 3) };
+        let bounded = !layout.dims.is_empty();
+        let runs = if bounded { 4 } else { draw.size(1, 3) };
         (0..runs)
             .map(|run| {
-                let rows = match (layout.bounded, run) {
-                    (false, _) | (true, 2) => shape.w,
-                    (true, 0) => draw.size(0, shape.w),
-                    (true, 1) => draw.pick(&[0, 1]),
-                    (true, _) => draw.size(0, shape.w),
-                };
-                let rows_of = |t: &Operand| if layout.bounds(t) { rows } else { t.shape.w };
+                let counts: Vec<u32> = layout
+                    .dims
+                    .iter()
+                    .map(|&bound| match run {
+                        2 => bound,
+                        1 => draw.pick(&[0, 1]),
+                        _ => draw.size(0, bound),
+                    })
+                    .collect();
+                let rows_of = |t: &Operand| layout.dim(t).map_or(t.shape.w, |dim| counts[usize::from(dim)]);
                 let mut given: Vec<Vec<u8>> = Vec::new();
                 let mut values: Vec<Vec<u8>> = Vec::new();
                 for (i, input) in self.inputs.iter().enumerate() {
@@ -248,13 +267,14 @@ impl Draft {
                         Home::State | Home::Kept => state[i][..len].to_vec(),
                         Home::Constant => layout.constants[i].clone(),
                         Home::Arena => {
-                            let bytes = fill(input, len, draw);
+                            let bytes = fill(input, len, &counts, draw);
                             given.push(bytes.clone());
                             bytes
                         }
                     });
                 }
-                let outputs = (self.oracle)(&values, rows);
+                let rows = if bounded { counts.clone() } else { vec![shape.w] };
+                let outputs = (self.oracle)(&values, &rows);
                 let kept: Vec<usize> = self.kept().collect();
                 assert_eq!(outputs.len(), self.outputs.len() + kept.len(), "{:?}: outputs", self.op);
                 for (&i, bytes) in kept.iter().zip(&outputs[self.outputs.len()..]) {
@@ -271,13 +291,14 @@ impl Draft {
                 if layout.updates_state {
                     state[0][..outputs[0].len()].copy_from_slice(&outputs[0]);
                 }
-                Run { counts: if layout.bounded { vec![rows] } else { Vec::new() }, inputs: given, outputs }
+                Run { counts, inputs: given, outputs }
             })
             .collect()
     }
 }
 
-fn fill(operand: &Operand, len: usize, draw: &mut Draw<'_>) -> Vec<u8> {
+/// Bytes for an operand in a run with these counts.
+fn fill(operand: &Operand, len: usize, counts: &[u32], draw: &mut Draw<'_>) -> Vec<u8> {
     match (operand.dtype, operand.fill) {
         (DType::F32, _) => (0..len / 4).flat_map(|_| real(operand, draw).to_le_bytes()).collect(),
         (DType::I16, _) => draw.words(len / 2).into_iter().flat_map(i16::to_le_bytes).collect(),
@@ -292,6 +313,14 @@ fn fill(operand: &Operand, len: usize, draw: &mut Draw<'_>) -> Vec<u8> {
                 false => draw.range(-2, i64::from(limit) + 1) as i32,
             };
             (0..len / 4).flat_map(|_| index().to_le_bytes()).collect()
+        }
+        (_, Fill::Rows(rows, dim)) => {
+            let rows = dim.and_then(|dim| counts.get(usize::from(dim)).copied()).unwrap_or(rows);
+            let mut index = || match rows == 0 || draw.chance(8) {
+                true => NO_ROW,
+                false => draw.size(0, rows - 1) as u16,
+            };
+            (0..len / 2).flat_map(|_| index().to_le_bytes()).collect()
         }
         (_, Fill::Positions(limit)) => {
             let mut seed = draw.range(0, i64::from(u32::MAX)) as u64;
@@ -315,8 +344,10 @@ struct Layout {
     in_place: bool,
     updates_state: bool,
     repeat: bool,
-    bounded: bool,
-    bound: u32,
+    /// Bounds of the bounded dimensions.
+    dims: Vec<u32>,
+    /// Operands name their dimensions.
+    named: bool,
     odd: bool,
     /// Working memory is planned for plain Rust only, as in a file that knows nothing of today's instruction sets.
     lean: bool,
@@ -341,7 +372,10 @@ impl Layout {
         let updates_state = replaces && same_tensor && draw.chance(40);
         let repeat = draft.may_repeat && !updates_state && draw.chance(60);
         let in_place = replaces && !updates_state && !repeat && draw.chance(60);
-        let bounded = draft.by_rows && first.shape.n == 1 && first.shape.h == 1 && draw.chance(60);
+        let dims = match draft.by_rows && first.shape.n == 1 && first.shape.h == 1 && draw.chance(60) {
+            true => vec![first.shape.w],
+            false => draft.dims.clone(),
+        };
         if updates_state {
             draft.inputs[0].home = Home::State;
             draft.outputs[0].home = Home::State;
@@ -351,11 +385,13 @@ impl Layout {
         // Indices that may be outside must be computed.
         let around = |t: &Operand| matches!(t.fill, Fill::AroundIndices(_));
         let second = draft.inputs.get(1).is_some_and(|t| t.home != Home::Kept && !around(t));
-        if second && !repeat && !bounded && draw.chance(30) {
+        let fixed =
+            dims.is_empty() || draft.inputs.get(1).is_some_and(|t| !draft.by_rows && t.rows.is_none());
+        if second && !repeat && fixed && draw.chance(30) {
             draft.inputs[1].home = Home::Constant;
         }
         let constants = draft.inputs.iter().map(|t| match t.home {
-            Home::Constant => fill(t, t.bytes(t.shape.w), draw),
+            Home::Constant => fill(t, t.bytes(t.shape.w), &dims, draw),
             Home::Arena | Home::State | Home::Kept => Vec::new(),
         });
         let constants = constants.collect();
@@ -363,8 +399,8 @@ impl Layout {
             in_place,
             updates_state,
             repeat,
-            bounded,
-            bound: first.shape.w,
+            dims,
+            named: !draft.dims.is_empty(),
             odd: draw.chance(30),
             lean: draw.chance(25),
             joined: draw.chance(60),
@@ -372,16 +408,20 @@ impl Layout {
         }
     }
 
-    /// Whether an operand has bounded rows: all that have as many as input 0, but no constant and no state.
-    fn bounds(&self, operand: &Operand) -> bool {
+    /// The bounded dimension of an operand: the one that it names; without names, of all that have as many rows as input
+    /// 0, but of no constant and no state.
+    fn dim(&self, operand: &Operand) -> Option<u8> {
         let fixed = matches!(operand.home, Home::Constant | Home::Kept);
-        self.bounded && operand.shape.w == self.bound && !fixed
+        match self.named {
+            true => operand.rows,
+            false => (self.dims.first() == Some(&operand.shape.w) && !fixed).then_some(0),
+        }
     }
 
     /// The program, with working memory for the instruction sets `isas`.
     fn program(&self, draft: &Draft, isas: &[IsaKind]) -> ProgramSpec {
         let mut spec = ProgramSpec {
-            dims: if self.bounded { vec![self.bound] } else { Vec::new() },
+            dims: self.dims.clone(),
             tensors: Vec::new(),
             nodes: Vec::new(),
             inputs: Vec::new(),
@@ -436,7 +476,7 @@ impl Layout {
 
     fn tensor(&self, operand: &Operand, place: Place) -> Tensor {
         let Operand { dtype, shape, quant, .. } = *operand;
-        Tensor { dtype, shape, quant, place, rows: self.bounds(operand).then_some(0) }
+        Tensor { dtype, shape, quant, place, rows: self.dim(operand) }
     }
 
     fn place(&self, spec: &mut ProgramSpec, operand: &Operand, constant: &[u8]) -> u16 {

@@ -22,7 +22,7 @@ impl Element {
         let quant = match dtype {
             DType::I8 => quant(draw),
             DType::I16 => QParams { zero_point: 0, ..quant(draw) },
-            DType::U8 | DType::I32 | DType::F32 => QParams::UNIT,
+            DType::U8 | DType::I32 | DType::F32 | DType::U16 => QParams::UNIT,
         };
         Self { dtype, quant }
     }
@@ -42,6 +42,7 @@ impl Element {
         match self.dtype {
             DType::I8 | DType::U8 => vec![value as u8],
             DType::I16 => i16::try_from(value).expect("a value of i16").to_le_bytes().to_vec(),
+            DType::U16 => u16::try_from(value).expect("a value of u16").to_le_bytes().to_vec(),
             DType::I32 => i32::try_from(value).expect("a value of i32").to_le_bytes().to_vec(),
             DType::F32 => (value as f32).to_le_bytes().to_vec(),
         }
@@ -52,6 +53,7 @@ impl Element {
         let value = |b: &[u8]| match *b {
             [b] if self.dtype == DType::U8 => i64::from(b),
             [b] => i64::from(b as i8),
+            [a, b] if self.dtype == DType::U16 => i64::from(u16::from_le_bytes([a, b])),
             [a, b] => i64::from(i16::from_le_bytes([a, b])),
             [a, b, c, d] => i64::from(i32::from_le_bytes([a, b, c, d])),
             _ => panic!("{:?} has no such size", self.dtype),

@@ -108,7 +108,8 @@ fn draft(draw: &mut Draw<'_>, wide: bool) -> Draft {
         vec![operand(input, given), operand(state, kept).kept(), Operand::int16(state, 1.0 / 4096.0).kept()];
     let output = operand(input.with_c(units), kept);
     let op = if wide { Op::Lstm16x8(Lstm16x8 { cell }) } else { Op::Lstm(Lstm { cell }) };
-    let oracle = move |bytes: &[Vec<u8>], rows: u32| {
+    let oracle = move |bytes: &[Vec<u8>], counts: &[u32]| {
+        let rows = counts[0];
         let size = [n as usize, 1, 1, units as usize];
         let values = |size: [usize; 4], bytes: &[u8]| {
             if wide { Grid::from_i16(size, bytes) } else { Grid::from_i8(size, bytes) }

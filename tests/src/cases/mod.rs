@@ -16,6 +16,7 @@ mod dense;
 mod depthwise;
 mod draft;
 mod element;
+mod graph;
 mod layer;
 mod lstm;
 mod lut;
@@ -158,6 +159,10 @@ named! {
         Backwards,
         /// Computed indices outside of the tensor.
         StrayIndex,
+        /// A row that no index names.
+        Isolated,
+        /// Rows chosen by index beside rows in order.
+        Joined,
     }
 }
 
@@ -249,6 +254,9 @@ generators! {
     ResizeBilinearF32 => resize::bilinear_f32,
     ResizeBilinear16 => resize::bilinear16,
     Conv2dAdd => conv_add::draft,
+    GatherRows => graph::gather_rows,
+    ScatterReduce => graph::scatter_reduce,
+    SegmentSoftmax => graph::segment_softmax,
 }
 
 impl Kind {

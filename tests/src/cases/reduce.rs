@@ -5,7 +5,7 @@ use super::{Draft, quant, requant};
 use crate::draw::Draw;
 use crate::oracle::{self, Grid, Sums};
 use dunlin::format::DType;
-use dunlin::ops::{ArgExtreme, Axis, Op, ReduceExtreme, ReduceSum, mean_factor};
+use dunlin::ops::{ArgExtreme, Axis, Op, ReduceExtreme, ReduceSum};
 use dunlin::quant::QParams;
 
 /// A shape, axes that are reduced, and the shape after.
@@ -35,7 +35,7 @@ pub(super) fn sum(draw: &mut Draw<'_>) -> Draft {
     // The sum has as many bits more than its elements as the count; a mean loses them again.
     let bits = if mean { 7 } else { 7 + i64::from(count.ilog2()) };
     let (scale, factor, feature) = requant(draw, bits);
-    let scale = if mean { mean_factor(scale, count).expect("there are elements") } else { scale };
+    let scale = if mean { scale.over(count).expect("there are elements") } else { scale };
     let range = if wide { [-32768, 32767] } else { [-128, 127] };
     let p = Sums { axes, mean, zero: [input, output].map(|e| i64::from(e.quant.zero_point)), factor, range };
     let (from, to) = (shape(from), shape(to));

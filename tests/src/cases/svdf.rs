@@ -52,7 +52,8 @@ pub(super) fn draft(draw: &mut Draw<'_>) -> Draft {
     let shape = Shape::new(n, 1, filters, memory);
     let inputs = vec![Operand::int8(input, given), Operand { dtype, ..Operand::int8(shape, kept) }.kept()];
     let outputs = vec![Operand::int8(input.with_c(units), made)];
-    let oracle = move |bytes: &[Vec<u8>], rows: u32| {
+    let oracle = move |bytes: &[Vec<u8>], counts: &[u32]| {
+        let rows = counts[0];
         let x = Grid::from_i8([n as usize, 1, rows as usize, input.c as usize], &bytes[0]);
         let size = [n, 1, filters, memory].map(|d| d as usize);
         let state = if wide { Grid::from_i16(size, &bytes[1]) } else { Grid::from_i8(size, &bytes[1]) };

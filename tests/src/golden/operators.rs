@@ -341,7 +341,7 @@ fn moves(net: &mut Network) {
     let crop = Pad { top: 1, right: 1, ..Pad::NONE };
     net.moved(Op::BatchToSpace(BatchToSpace { block: [2, 3], crop }), &[blocks], Shape::image(3, 5, 4));
 
-    let mean = mean_factor(factor(1.0), 24).expect("there are elements");
+    let mean = factor(1.0).over(24).expect("there are elements");
     let op = ReduceSum { axes: [false, true, true, false], factor: mean };
     net.moved(Op::ReduceSum(op), &[x], Shape::vector(4));
     let op = ReduceExtreme { axes: [false, false, false, true], largest: false };

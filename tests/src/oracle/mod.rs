@@ -8,6 +8,7 @@
 mod binary;
 mod conv;
 mod elementwise;
+mod graph;
 mod log_softmax;
 mod matmul;
 mod norm;
@@ -22,6 +23,7 @@ mod wide;
 pub use binary::{Alignment, Product, Sum, add, divide, min_max, mul, prelu, squared_difference, sub};
 pub use conv::{Layer, Summing, conv2d, dense, depthwise_conv2d, transpose_conv2d};
 pub use elementwise::{argmax, dequantize, lookup, quantize, quantize_to, requantize, requantize_to};
+pub use graph::{Together, gather_rows, scatter_reduce, segment_softmax};
 pub use log_softmax::log_softmax;
 pub use matmul::{Matrices, batch_matmul};
 pub use norm::{l2_normalize, rsqrt16};

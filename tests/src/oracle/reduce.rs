@@ -30,21 +30,22 @@ fn gathered(x: &Grid, axes: [bool; 4]) -> ([usize; 4], Vec<Vec<i64>>) {
     (size, values)
 }
 
+/// A factor divided by a number of elements.
+pub(super) fn divided(factor: Factor, count: i64) -> Factor {
+    // The highest bit of the count, as far as the shift reaches.
+    let mut bits = 0;
+    while 2i64 << bits <= count && bits < 31 + factor.shift {
+        bits += 1;
+    }
+    Factor { multiplier: factor.multiplier * (1i64 << bits) / count, shift: factor.shift - bits }
+}
+
 /// Sum or mean over axes.
 pub fn reduce_sum(x: &Grid, p: &Sums) -> Grid {
     let (size, values) = gathered(x, p.axes);
     let data = values.into_iter().map(|values| {
         let count = values.len() as i64;
-        let mut factor = p.factor;
-        if p.mean {
-            // The highest bit of the count, as far as the shift reaches.
-            let mut bits = 0;
-            while 2i64 << bits <= count && bits < 31 + p.factor.shift {
-                bits += 1;
-            }
-            factor.multiplier = factor.multiplier * (1i64 << bits) / count;
-            factor.shift -= bits;
-        }
+        let factor = if p.mean { divided(p.factor, count) } else { p.factor };
         let sum: i64 = values.iter().map(|x| x - p.zero[0]).sum();
         finish(rescale(sum, factor), p.zero[1], p.range)
     });

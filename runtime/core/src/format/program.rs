@@ -20,6 +20,8 @@ pub enum DType {
     I32,
     /// Real value at the edge of the network.
     F32,
+    /// Index of a row.
+    U16,
 }
 
 impl DType {
@@ -27,7 +29,7 @@ impl DType {
     pub const fn size(self) -> u32 {
         match self {
             Self::I8 | Self::U8 => 1,
-            Self::I16 => 2,
+            Self::I16 | Self::U16 => 2,
             Self::I32 | Self::F32 => 4,
         }
     }
@@ -38,7 +40,7 @@ impl DType {
             Self::I8 => zero >= -128 && zero <= 127,
             Self::U8 => zero >= 0 && zero <= 255,
             Self::I16 => zero == 0 || zero == i16::MIN,
-            Self::I32 | Self::F32 => zero == 0,
+            Self::I32 | Self::F32 | Self::U16 => zero == 0,
         }
     }
 }

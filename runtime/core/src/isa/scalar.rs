@@ -2,7 +2,7 @@
 
 use super::{Isa, ProductParams, RescaleParams, Source, SumParams};
 use crate::fixed;
-use crate::quant::{Clamp, doubling_high_mul, rounding_shift_right};
+use crate::quant::Clamp;
 
 /// The portable instruction set.
 pub(crate) struct Scalar;
@@ -63,14 +63,9 @@ impl Isa for Scalar {
         let max = row.iter().copied().fold(i8::MIN, i8::max);
         let entry = |x: i8| exp[usize::from(max.abs_diff(x))];
         let sum = row.iter().fold(0i32, |sum, &x| sum.wrapping_add(fixed::to_accumulator(entry(x))));
-        let (scale, bits) = fixed::reciprocal(sum);
-        // 31 fraction bits of the product, less the 8 of a result in 1/256.
-        let shift = bits + 31 - 8;
+        let sum = fixed::reciprocal(sum);
         for (out, &x) in out.iter_mut().zip(row) {
-            let product = doubling_high_mul(scale, entry(x));
-            // Beyond 31 bits every product is below one half, where the reference shifts out of its type.
-            let value = if shift > 31 { 0 } else { rounding_shift_right(product, shift) };
-            *out = Clamp::FULL.apply(value.wrapping_add(i32::from(i8::MIN)));
+            *out = Clamp::FULL.apply(fixed::share(entry(x), sum).wrapping_add(i32::from(i8::MIN)));
         }
     }
 }

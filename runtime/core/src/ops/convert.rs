@@ -115,7 +115,7 @@ impl<'a> Integers<'a> {
             DType::U8 => Self::U8(bytes),
             DType::I16 => Self::I16(bytemuck::try_cast_slice(bytes).ok()?),
             DType::I32 => Self::I32(bytemuck::try_cast_slice(bytes).ok()?),
-            DType::F32 => return None,
+            DType::F32 | DType::U16 => return None,
         })
     }
 
@@ -143,7 +143,7 @@ fn store(dtype: DType, bytes: &mut [u8], value: impl Fn(usize) -> i32) -> Option
             let y: &mut [i32] = bytemuck::try_cast_slice_mut(bytes).ok()?;
             y.iter_mut().enumerate().for_each(|(i, y)| *y = value(i));
         }
-        DType::F32 => return None,
+        DType::F32 | DType::U16 => return None,
     }
     Some(())
 }

@@ -108,7 +108,7 @@ impl Operator for MinMax {
         cx.arity(2, 1)?;
         match cx.input(0).dtype {
             dtype @ (DType::I8 | DType::I16 | DType::I32) => broadcast::check(cx, dtype, dtype),
-            DType::U8 | DType::F32 => Err(NodeFault::DType(cx.inputs[0])),
+            DType::U8 | DType::F32 | DType::U16 => Err(NodeFault::DType(cx.inputs[0])),
         }
     }
 

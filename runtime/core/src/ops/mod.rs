@@ -23,6 +23,8 @@ mod depth_space;
 mod depthwise;
 mod elementwise;
 mod gather;
+mod gather_rows;
+mod indices;
 mod l2_normalize;
 mod log_softmax;
 mod lstm;
@@ -36,6 +38,8 @@ mod products;
 mod reduce;
 mod reshape;
 mod resize;
+mod scatter_reduce;
+mod segment_softmax;
 mod slice;
 mod softmax;
 mod softmax16;
@@ -66,6 +70,9 @@ pub use depth_space::{BlockOrder, DepthToSpace, SpaceToDepth};
 pub use depthwise::DepthwiseConv2d;
 pub use elementwise::{Div, MinMax, PRelu, SquaredDifference};
 pub use gather::Gather;
+pub use gather_rows::GatherRows;
+pub use indices::NO_ROW;
+pub(crate) use indices::Rows;
 pub use l2_normalize::L2Normalize;
 pub use log_softmax::LogSoftmax;
 pub use lstm::{CellFunction, Lstm, Lstm16x8, LstmCell};
@@ -76,13 +83,13 @@ pub use pool::{AveragePool2d, AverageRounding, MaxPool2d, MaxPool2dWithIndices};
 pub use pool16::{AveragePool2d16, MaxPool2d16};
 #[cfg(feature = "alloc")]
 pub use products::products;
-#[cfg(feature = "encode")]
-pub use reduce::mean_factor;
 pub use reduce::{ReduceExtreme, ReduceSum};
 pub use reshape::Reshape;
 pub use resize::{
     ResizeBilinear, ResizeBilinear16, ResizeBilinearF32, ResizeNearest, Sampling, interpolation_scale,
 };
+pub use scatter_reduce::{Aggregation, ScatterReduce};
+pub use segment_softmax::SegmentSoftmax;
 pub use slice::Slice;
 pub use softmax::Softmax;
 pub use softmax16::{Softmax16, SoftmaxTo16};
@@ -134,6 +141,12 @@ pub(crate) trait Operator {
 
     /// Proves that the node can run: arity, types, shapes, quantisation, constants.
     fn check(&self, cx: &Operands<'_>) -> Result<(), NodeFault>;
+
+    /// What the entries of input `input` name, if it is a list of indices. Asked before `check`.
+    fn indexed(&self, cx: &Operands<'_>, input: usize) -> Option<Rows> {
+        let _ = (cx, input);
+        None
+    }
 
     /// Bytes of working memory on `isa`. Only called after `check` has passed.
     fn scratch(&self, cx: &Operands<'_>, isa: IsaKind) -> u64 {
@@ -227,6 +240,10 @@ macro_rules! operators {
 
             pub(crate) fn check(&self, cx: &Operands<'_>) -> Result<(), NodeFault> {
                 match self { $(Self::$name(op) => op.check(cx),)* }
+            }
+
+            pub(crate) fn indexed(&self, cx: &Operands<'_>, input: usize) -> Option<Rows> {
+                match self { $(Self::$name(op) => op.indexed(cx, input),)* }
             }
 
             pub(crate) fn scratch(&self, cx: &Operands<'_>, isa: IsaKind) -> u64 {
@@ -415,4 +432,10 @@ operators! {
     ResizeBilinear16,
     /// Convolution added to another tensor.
     Conv2dAdd,
+    /// Rows of several sets side by side, in order or by index.
+    GatherRows,
+    /// Sum, mean or maximum of rows that share an index.
+    ScatterReduce,
+    /// Softmax over rows that share an index.
+    SegmentSoftmax,
 }

@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 pub struct ReduceSum {
     /// Axes that are reduced, NHWC.
     pub axes: [bool; 4],
-    /// Input scale over output scale; for a mean, over the number of elements too ([`mean_factor`]). The
+    /// Input scale over output scale; for a mean, over the number of elements too ([`Requant::over`]). The
     /// multiplier may be anything from 0 on.
     pub factor: Requant,
 }
@@ -36,19 +36,6 @@ pub struct ReduceExtreme {
     pub axes: [bool; 4],
     /// The largest value, else the smallest.
     pub largest: bool,
-}
-
-/// `factor` divided by a number of elements, as the reference computes it: the multiplier is shifted left as far as
-/// the number allows, then divided, truncating.
-///
-/// `None` for no elements.
-#[cfg(feature = "encode")]
-pub fn mean_factor(factor: Requant, elements: u32) -> Option<Requant> {
-    let bits = elements.checked_ilog2()? as i32;
-    let bits = bits.min(31 + i32::from(factor.shift));
-    let multiplier = (i64::from(factor.multiplier) << bits) / i64::from(elements);
-    // The quotient does not exceed the multiplier, and the shift is at least -31.
-    Some(Requant { multiplier: multiplier as i32, shift: factor.shift - bits as i8 })
 }
 
 /// The shape with size 1 on these axes.

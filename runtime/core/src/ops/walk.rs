@@ -62,7 +62,7 @@ pub(super) fn fill(y: &mut [u8], dtype: DType, value: i16) {
         |element: &[u8]| y.chunks_exact_mut(element.len()).for_each(|y| y.copy_from_slice(element));
     match dtype {
         DType::I8 | DType::U8 => y.fill(value as u8),
-        DType::I16 => each(&value.to_ne_bytes()),
+        DType::I16 | DType::U16 => each(&value.to_ne_bytes()),
         DType::I32 => each(&i32::from(value).to_ne_bytes()),
         DType::F32 => each(&f32::from(value).to_ne_bytes()),
     }

@@ -156,8 +156,7 @@ impl Lowering<'_> {
         let mut scale = factor(node, 0, f64::from(input.scale) / f64::from(output.scale))?;
         if o.function == ReduceFn::Mean {
             let count = self.graph.shape(x).elements() / self.graph.shape(y).elements();
-            scale = int8::mean_factor(scale, count as u32)
-                .ok_or_else(|| unsupported(node, "a mean of nothing"))?;
+            scale = scale.over(count as u32).ok_or_else(|| unsupported(node, "a mean of nothing"))?;
         }
         self.plain(node, int8::Op::ReduceSum(int8::ReduceSum { axes, factor: scale }))
     }

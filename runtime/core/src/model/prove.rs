@@ -1,254 +1,13 @@
-//! [`Model`]: the decoded tables and borrowed weights of a file that has been proved right.
-//!
-//! [`Model::parse`] is the only door: after it a run cannot fail, panic, allocate or touch memory outside
-//! of what it was given, whatever the file held. So everything is checked here, and nothing later.
+//! The proof of a program: what must hold of its tables before anything runs.
 
-use crate::error::{NodeFault, ParseError, Part, TensorFault};
-use crate::format::{ALIGN, Decoder, Header, Ids, Metadata, Node, Place, Scratch, Tensor};
+use super::{FOREVER, Life, Tables, operands};
+use crate::error::{NodeFault, ParseError, TensorFault};
+use crate::format::{ALIGN, DType, Node, Place, Scratch, Tensor};
 use crate::isa::{IsaKind, Target};
-use crate::ops::{Dispatch, Op, Operands};
-use heapless::Vec;
-
-/// Largest number of inputs and of outputs of a network.
-pub const MAX_INTERFACE: usize = 16;
-/// Largest number of bounded dimensions.
-pub const MAX_DIMS: usize = 8;
-
-/// When a tensor is alive: from `first` to `last`, both included. Time 0 is before node 0, time `i + 1`
-/// is node `i`.
-#[derive(Clone, Copy, Debug)]
-struct Life {
-    first: u16,
-    last: u16,
-    written: bool,
-}
-
-const FOREVER: u16 = u16::MAX;
-
-/// Room for the decoded tables of a model: up to `NODES` nodes, `TENSORS` tensors and `IDS` entries in
-/// the lists of the nodes' inputs and outputs. `dunlin inspect` prints what a model needs.
-pub struct Storage<const NODES: usize, const TENSORS: usize, const IDS: usize> {
-    nodes: Vec<Node, NODES>,
-    tensors: Vec<Tensor, TENSORS>,
-    lives: Vec<Life, TENSORS>,
-    ids: Vec<u16, IDS>,
-    inputs: Vec<u16, MAX_INTERFACE>,
-    outputs: Vec<u16, MAX_INTERFACE>,
-    dims: Vec<u32, MAX_DIMS>,
-}
-
-impl<const NODES: usize, const TENSORS: usize, const IDS: usize> Storage<NODES, TENSORS, IDS> {
-    /// Empty tables.
-    pub const fn new() -> Self {
-        Self {
-            nodes: Vec::new(),
-            tensors: Vec::new(),
-            lives: Vec::new(),
-            ids: Vec::new(),
-            inputs: Vec::new(),
-            outputs: Vec::new(),
-            dims: Vec::new(),
-        }
-    }
-
-    fn clear(&mut self) {
-        self.nodes.clear();
-        self.tensors.clear();
-        self.lives.clear();
-        self.ids.clear();
-        self.inputs.clear();
-        self.outputs.clear();
-        self.dims.clear();
-    }
-}
-
-impl<const NODES: usize, const TENSORS: usize, const IDS: usize> Default for Storage<NODES, TENSORS, IDS> {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-/// A model: tables in a [`Storage`] (or in statics made by `dunlin::model!`), weights in place in the file.
-#[derive(Clone, Copy, Debug)]
-pub struct Model<'m> {
-    tables: Tables<'m>,
-}
-
-/// The decoded tables. Made by the parser; the macro writes them into statics.
-#[doc(hidden)]
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Tables<'m> {
-    pub nodes: &'m [Node],
-    pub tensors: &'m [Tensor],
-    pub ids: &'m [u16],
-    pub inputs: &'m [u16],
-    pub outputs: &'m [u16],
-    pub dims: &'m [u32],
-    pub arena_len: u32,
-    pub state_len: u32,
-    pub data: &'m [u8],
-    pub metadata: &'m [u8],
-    pub target: Target,
-    pub dispatch: Dispatch,
-}
-
-impl<'m> Model<'m> {
-    /// Decodes `file` into `storage` and proves everything that a run relies on.
-    ///
-    /// `file` starts at a 16-byte boundary ([`AlignedBytes`](crate::AlignedBytes)); bytes after its stated
-    /// length are ignored.
-    ///
-    /// # Errors
-    /// The first thing that does not hold; the file is then unusable, the storage reusable.
-    pub fn parse<const NODES: usize, const TENSORS: usize, const IDS: usize>(
-        file: &'m [u8],
-        storage: &'m mut Storage<NODES, TENSORS, IDS>,
-    ) -> Result<Self, ParseError> {
-        let remainder = (file.as_ptr() as usize % ALIGN) as u8;
-        if remainder != 0 {
-            return Err(ParseError::Misaligned { remainder });
-        }
-        let header = Header::parse(file)?;
-        storage.clear();
-        let mut decoder = Decoder::new(file, header.program);
-        fill(&mut storage.dims, &mut decoder, usize::from(header.dims), Part::Dims)?;
-        fill(&mut storage.tensors, &mut decoder, usize::from(header.tensors), Part::Tensors)?;
-        fill(&mut storage.ids, &mut decoder, usize::from(header.ids), Part::Ids)?;
-        fill(&mut storage.inputs, &mut decoder, usize::from(header.inputs), Part::Interface)?;
-        fill(&mut storage.outputs, &mut decoder, usize::from(header.outputs), Part::Interface)?;
-        fill(&mut storage.nodes, &mut decoder, usize::from(header.nodes), Part::Nodes)?;
-        decoder.finish(Part::Nodes)?;
-        let part = |(start, len): (u32, u32)| file.get(start as usize..(start + len) as usize).unwrap_or(&[]);
-        let metadata = part(header.metadata);
-        let mut decoder = Decoder::new(file, header.metadata);
-        decoder.take::<Metadata<'_>>(Part::Metadata)?;
-        decoder.finish(Part::Metadata)?;
-        storage.lives.resize(storage.tensors.len(), Life { first: FOREVER, last: 0, written: false }).ok();
-        let tables = Tables {
-            nodes: &storage.nodes,
-            tensors: &storage.tensors,
-            ids: &storage.ids,
-            inputs: &storage.inputs,
-            outputs: &storage.outputs,
-            dims: &storage.dims,
-            arena_len: header.arena_len,
-            state_len: header.state_len,
-            data: part(header.data),
-            metadata,
-            target: header.target,
-            dispatch: Dispatch::ALL,
-        };
-        prove(&tables, &mut storage.lives)?;
-        Ok(Self { tables })
-    }
-
-    /// A model whose tables were proved when the program was compiled (`dunlin::model!`).
-    #[doc(hidden)]
-    pub const fn from_proved(tables: Tables<'m>) -> Self {
-        Self { tables }
-    }
-
-    /// The decoded tables, for `dunlin::model!` and for reports.
-    #[doc(hidden)]
-    pub const fn tables(&self) -> &Tables<'m> {
-        &self.tables
-    }
-
-    /// Bytes of arena that a session needs: exact, planned on the host.
-    pub const fn arena_bytes(&self) -> usize {
-        self.tables.arena_len as usize
-    }
-
-    /// Bytes of state memory (persistent tensors) that a session needs.
-    pub const fn state_bytes(&self) -> usize {
-        self.tables.state_len as usize
-    }
-
-    /// The core that the constants are packed for.
-    pub const fn target(&self) -> Target {
-        self.tables.target
-    }
-
-    /// The nodes, in the order in which they run.
-    pub const fn nodes(&self) -> &'m [Node] {
-        self.tables.nodes
-    }
-
-    /// All tensors.
-    pub const fn tensors(&self) -> &'m [Tensor] {
-        self.tables.tensors
-    }
-
-    /// Bounds of the bounded dimensions.
-    pub const fn dims(&self) -> &'m [u32] {
-        self.tables.dims
-    }
-
-    /// Tensor ids of a node's inputs or outputs.
-    pub fn ids(&self, list: Ids) -> &'m [u16] {
-        slice_of(self.tables.ids, list)
-    }
-
-    /// Input tensors of the network.
-    pub fn inputs(&self) -> impl ExactSizeIterator<Item = &'m Tensor> + use<'m> {
-        let tensors = self.tables.tensors;
-        self.tables.inputs.iter().map(move |&id| &tensors[usize::from(id)])
-    }
-
-    /// Output tensors of the network.
-    pub fn outputs(&self) -> impl ExactSizeIterator<Item = &'m Tensor> + use<'m> {
-        let tensors = self.tables.tensors;
-        self.tables.outputs.iter().map(move |&id| &tensors[usize::from(id)])
-    }
-
-    /// The name of the constant that is the kernel of each node, for `dunlin::model!`.
-    ///
-    /// A kernel for both forms of constants runs the packed one as well, so every operator has but one kernel.
-    #[cfg(feature = "encode")]
-    #[doc(hidden)]
-    pub fn kernel_names(&self) -> alloc::vec::Vec<&'static str> {
-        let t = &self.tables;
-        let same = |a: &Node, b: &Node| core::mem::discriminant(&a.op) == core::mem::discriminant(&b.op);
-        let packed = |node: &&Node| {
-            t.nodes.iter().filter(|other| same(node, other)).all(|node| node.op.packed(&operands(t, node)))
-        };
-        t.nodes.iter().map(|node| if packed(&node) { "PACKED_KERNEL" } else { "KERNEL" }).collect()
-    }
-
-    /// Bytes of weights, biases, multipliers, shifts and tables.
-    pub const fn data_bytes(&self) -> usize {
-        self.tables.data.len()
-    }
-
-    /// Name, recipe, licence, labels, scaling; decoded anew at each call.
-    pub fn metadata(&self) -> Option<Metadata<'m>> {
-        postcard::from_bytes(self.tables.metadata).ok()
-    }
-}
-
-fn slice_of(ids: &[u16], list: Ids) -> &[u16] {
-    let first = usize::from(list.first);
-    ids.get(first..first + usize::from(list.len)).unwrap_or(&[])
-}
-
-fn fill<'m, T: serde::Deserialize<'m>, const N: usize>(
-    table: &mut Vec<T, N>,
-    decoder: &mut Decoder<'m>,
-    count: usize,
-    part: Part,
-) -> Result<(), ParseError> {
-    if count > N {
-        return Err(ParseError::Capacity { part, needed: count as u32, capacity: N as u32 });
-    }
-    for _ in 0..count {
-        // The count has been compared with the capacity, so the push succeeds.
-        let _ = table.push(decoder.take(part)?);
-    }
-    Ok(())
-}
+use crate::ops::{Op, Operands};
 
 /// Everything that must hold of decoded tables.
-fn prove(t: &Tables<'_>, lives: &mut [Life]) -> Result<(), ParseError> {
+pub(super) fn prove(t: &Tables<'_>, lives: &mut [Life]) -> Result<(), ParseError> {
     for (i, tensor) in t.tensors.iter().enumerate() {
         check_tensor(t, tensor).map_err(|fault| ParseError::Tensor { tensor: i as u16, fault })?;
     }
@@ -259,6 +18,9 @@ fn prove(t: &Tables<'_>, lives: &mut [Life]) -> Result<(), ParseError> {
     }
     for &id in t.outputs {
         let life = &mut lives[usize::from(id)];
+        if t.tensors[usize::from(id)].dtype == DType::U16 {
+            return Err(ParseError::Tensor { tensor: id, fault: TensorFault::Interface });
+        }
         if !life.written && !matches!(t.tensors[usize::from(id)].place, Place::Data(_)) {
             return Err(ParseError::Tensor { tensor: id, fault: TensorFault::NeverWritten });
         }
@@ -320,22 +82,16 @@ fn interface(t: &Tables<'_>, lives: &mut [Life]) -> Result<(), ParseError> {
         }
     }
     for &id in t.inputs {
-        if matches!(t.tensors[usize::from(id)].place, Place::Data(_)) {
+        let tensor = &t.tensors[usize::from(id)];
+        let is_list = tensor.dtype == DType::U16;
+        if matches!(tensor.place, Place::Data(_)) || is_list && !matches!(tensor.place, Place::Arena(_)) {
             return Err(ParseError::Tensor { tensor: id, fault: TensorFault::Interface });
         }
-        lives[usize::from(id)] = Life { first: 0, last: 0, written: true };
+        // A list of indices stays until there is another.
+        let last = if is_list { FOREVER } else { 0 };
+        lives[usize::from(id)] = Life { first: 0, last, written: true };
     }
     Ok(())
-}
-
-fn operands<'a>(t: &Tables<'a>, node: &Node) -> Operands<'a> {
-    Operands {
-        tensors: t.tensors,
-        inputs: slice_of(t.ids, node.inputs),
-        outputs: slice_of(t.ids, node.outputs),
-        data: t.data,
-        target: t.target,
-    }
 }
 
 fn check_node(t: &Tables<'_>, node: &Node, time: u16, lives: &mut [Life]) -> Result<(), NodeFault> {
@@ -370,6 +126,7 @@ fn check_node(t: &Tables<'_>, node: &Node, time: u16, lives: &mut [Life]) -> Res
         }
     }
     check_states(t, node, &cx)?;
+    check_indices(t, &cx, &node.op)?;
     node.op.check(&cx)
 }
 
@@ -381,6 +138,24 @@ fn check_states(t: &Tables<'_>, node: &Node, cx: &Operands<'_>) -> Result<(), No
         let uses = cx.inputs.iter().chain(cx.outputs).filter(|&&other| other == id).count();
         if !matches!(t.tensors[usize::from(id)].place, Place::State(_)) || uses != 1 {
             return Err(NodeFault::State(id));
+        }
+    }
+    Ok(())
+}
+
+/// No node writes a list of indices, every node that reads one reads it as such, and all of them mean the same rows.
+fn check_indices(t: &Tables<'_>, cx: &Operands<'_>, op: &Op) -> Result<(), NodeFault> {
+    let is_list = |id: u16| t.tensors[usize::from(id)].dtype == DType::U16;
+    if let Some(&id) = cx.outputs.iter().find(|&&id| is_list(id)) {
+        return Err(NodeFault::Indices(id));
+    }
+    for (i, &id) in cx.inputs.iter().enumerate().filter(|(_, id)| is_list(**id)) {
+        let fault = NodeFault::Indices(id);
+        let rows = op.indexed(cx, i).ok_or(fault)?;
+        let bounded = rows.dim.is_none_or(|dim| t.dims.get(usize::from(dim)) == Some(&rows.bound));
+        let persistent = matches!(t.tensors[usize::from(id)].place, Place::State(_));
+        if !bounded || persistent || t.indexed(id) != Some(rows) {
+            return Err(fault);
         }
     }
     Ok(())
