@@ -3,7 +3,7 @@
 //! Callers see NHWC. Inside, tensors are CNHW; a [`Tap`] sees them so and must treat every element alike, or
 //! take channels to be axis 0.
 
-use crate::graph::{Graph, NodeId, Param, ParamId, ValueId};
+use crate::graph::{DimId, Graph, NodeId, Param, ParamId, ValueId};
 use crate::ops::{Context, DType, Data};
 use burn::module::{Module, Param as BurnParam, ParamId as BurnParamId};
 use burn::tensor::Int;
@@ -184,15 +184,38 @@ pub fn run(
     mode: Mode<'_>,
     tap: &mut dyn Tap,
 ) -> Result<Run, ExecError> {
-    let batch = batch(graph, inputs)?;
+    run_counted(graph, weights, inputs, &[], want, mode, tap)
+}
+
+/// [`run`] with the counts of bounded dimensions that no input has: without one, such a dimension has its bound. What
+/// inputs have decides otherwise, and may exceed the bound, so that several graphs can run as one.
+///
+/// # Errors
+/// Inputs that do not fit the graph or each other.
+pub fn run_counted(
+    graph: &Graph,
+    weights: &Weights,
+    inputs: &[Tensor<4>],
+    counts: &[(DimId, usize)],
+    want: &[ValueId],
+    mode: Mode<'_>,
+    tap: &mut dyn Tap,
+) -> Result<Run, ExecError> {
+    let Size { batch, counts } = size(graph, inputs, counts)?;
     if batch > 1 && !graph.is_batchable() {
         return one_by_one(graph, weights, inputs, want, mode, tap, batch);
     }
-    run_batch(graph, weights, inputs, want, mode, tap, batch)
+    run_batch(graph, weights, inputs, want, mode, tap, &Size { batch, counts })
 }
 
-/// Number of samples in `inputs`, which must fit the graph.
-fn batch(graph: &Graph, inputs: &[Tensor<4>]) -> Result<usize, ExecError> {
+/// Samples of a run, and the size of each bounded dimension.
+struct Size {
+    batch: usize,
+    counts: Vec<usize>,
+}
+
+/// What `inputs` say of the size of the run; they must fit the graph.
+fn size(graph: &Graph, inputs: &[Tensor<4>], given: &[(DimId, usize)]) -> Result<Size, ExecError> {
     if inputs.len() != graph.inputs.len() {
         return Err(ExecError::InputCount {
             graph: graph.name.clone(),
@@ -201,16 +224,23 @@ fn batch(graph: &Graph, inputs: &[Tensor<4>]) -> Result<usize, ExecError> {
         });
     }
     let mut batch = None;
+    let mut counts: Vec<Option<usize>> = vec![None; graph.dims.len()];
+    given.iter().for_each(|&(dim, count)| counts[dim.0] = Some(count));
     for (id, tensor) in graph.inputs.iter().zip(inputs) {
         let s = graph.shape(*id);
         let found = tensor.dims();
         let samples = *batch.get_or_insert(found[0] / s.n as usize);
-        let expected = [samples * s.n as usize, s.h as usize, s.w as usize, s.c as usize];
+        let w = match graph.value(*id).rows {
+            Some(dim) => *counts[dim.0].get_or_insert(found[2]),
+            None => s.w as usize,
+        };
+        let expected = [samples * s.n as usize, s.h as usize, w, s.c as usize];
         if found != expected {
             return Err(ExecError::InputShape { input: graph.value(*id).name.clone(), expected, found });
         }
     }
-    Ok(batch.unwrap_or(1))
+    let counts = counts.into_iter().zip(&graph.dims).map(|(c, dim)| c.unwrap_or(dim.max as usize)).collect();
+    Ok(Size { batch: batch.unwrap_or(1), counts })
 }
 
 /// Runs a graph that cannot take several samples at once on each of them, and stacks the results along N.
@@ -238,7 +268,8 @@ fn one_by_one(
             Mode::Evaluate => Mode::Evaluate,
             Mode::Train(rng) => Mode::Train(rng),
         };
-        runs.push(run_batch(graph, weights, &sample, want, mode, tap, 1)?);
+        let size = size(graph, &sample, &[])?;
+        runs.push(run_batch(graph, weights, &sample, want, mode, tap, &size)?);
     }
     let stack = |w: usize| match &runs[0].values[w] {
         Data::Float(_) => Data::Float(Tensor::cat(runs.iter().map(|r| r.values[w].float()).collect(), 0)),
@@ -256,7 +287,7 @@ fn run_batch(
     want: &[ValueId],
     mode: Mode<'_>,
     tap: &mut dyn Tap,
-    batch: usize,
+    run: &Size,
 ) -> Result<Run, ExecError> {
     let (needed, mut uses) = needed(graph, want);
     let mut values: Vec<Option<Data>> = vec![None; graph.values.len()];
@@ -264,13 +295,13 @@ fn run_batch(
         let cnhw = tensor.clone().permute([3, 0, 1, 2]);
         values[id.0] = Some(match graph.value(*id).dtype {
             DType::Float => Data::Float(tap.value(*id, cnhw)),
-            DType::Label | DType::Index | DType::Int => Data::Int(cnhw.int()),
+            DType::Label | DType::Index | DType::Int | DType::Rows => Data::Int(cnhw.int()),
         });
     }
     // A run of its own begins with empty persistent tensors.
     for state in graph.states.iter().filter(|s| uses[s.read.0] > 0) {
         let s = graph.shape(state.read);
-        let size = [s.c as usize, s.n as usize * batch, s.h as usize, s.w as usize];
+        let size = [s.c as usize, s.n as usize * run.batch, s.h as usize, s.w as usize];
         let device = weights.device().or_else(|| inputs.first().map(Tensor::device)).unwrap_or_default();
         values[state.read.0] = Some(Data::Float(tap.value(state.read, Tensor::zeros(size, &device))));
     }
@@ -279,7 +310,8 @@ fn run_batch(
         Mode::Evaluate => (false, &mut idle),
         Mode::Train(rng) => (true, rng),
     };
-    let mut context = Context { training, batch, rng, statistics: None };
+    let counts = run.counts.clone();
+    let mut context = Context { training, batch: run.batch, counts, rng, statistics: None };
     let mut statistics = Vec::new();
     for (index, node) in graph.nodes.iter().enumerate().filter(|(i, _)| needed[*i]) {
         let id = NodeId(index);

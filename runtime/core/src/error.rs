@@ -275,11 +275,11 @@ pub enum SessionError {
         /// Type of the tensor.
         found: crate::format::DType,
     },
-    /// Another number of elements than the input has in this run.
+    /// Another number of entries of a list, or of bytes of another input, than it has in this run.
     Length {
-        /// Elements given.
+        /// Entries or bytes given.
         found: u32,
-        /// Elements that the input has.
+        /// Entries or bytes of the input.
         expected: u32,
     },
     /// An index of a list names a row that is not there in this run.
@@ -425,7 +425,7 @@ impl fmt::Display for SessionError {
             Self::Length { found, expected } => {
                 write!(
                     f,
-                    "{found} elements given, the input has {expected} in this run; set the counts first"
+                    "{found} entries or bytes given, the input has {expected} in this run; set the counts first"
                 )
             }
             Self::Index { at, index, rows } => {

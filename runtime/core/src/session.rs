@@ -227,15 +227,16 @@ impl<'a, 'm> Session<'a, 'm> {
     /// There is no such input, it has another number of bytes in this run, or as [`Session::set_indices`].
     pub fn set_input_bytes(&mut self, index: usize, bytes: &[u8]) -> Result<(), SessionError> {
         let tables = self.model.tables();
-        if Self::pick(tables.inputs, index, tables.tensors)?.dtype == DType::U16 {
-            let entries = bytes.chunks(2).map(|b| u16::from_le_bytes([b[0], b.get(1).copied().unwrap_or(0)]));
+        let tensor = Self::pick(tables.inputs, index, tables.tensors)?;
+        let expected = self.region(tensor).len;
+        if bytes.len() != expected {
+            return Err(SessionError::Length { found: bytes.len() as u32, expected: expected as u32 });
+        }
+        if tensor.dtype == DType::U16 {
+            let entries = bytes.chunks_exact(2).map(|b| u16::from_le_bytes([b[0], b[1]]));
             return self.write_indices(index, entries.len(), entries);
         }
-        let slot = self.input_bytes_mut(index)?;
-        if slot.len() != bytes.len() {
-            return Err(SessionError::Length { found: bytes.len() as u32, expected: slot.len() as u32 });
-        }
-        slot.copy_from_slice(bytes);
+        self.input_bytes_mut(index)?.copy_from_slice(bytes);
         Ok(())
     }
 

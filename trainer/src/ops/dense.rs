@@ -48,6 +48,9 @@ impl Operator for Dense {
         let x = inputs[0].float();
         let [c, n, h, w] = x.dims();
         let out = self.out_features as usize;
+        if n * h * w == 0 {
+            return vec![Data::Float(Tensor::zeros([out, n, h, w], &x.device()))];
+        }
         let y = params[0].clone().reshape([out, c]).matmul(x.reshape([c, n * h * w]));
         let mut y = y.reshape([out, n, h, w]);
         if self.bias {

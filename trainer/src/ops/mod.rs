@@ -22,6 +22,7 @@ mod depth_space;
 mod depthwise;
 mod dropout;
 mod gather;
+mod gather_rows;
 mod identity;
 mod lstm;
 mod max_pool;
@@ -34,6 +35,9 @@ mod reduce;
 mod requantize;
 mod reshape;
 mod resize;
+mod rows;
+mod scatter_reduce;
+mod segment_softmax;
 mod slice;
 mod softmax;
 mod strided_slice;
@@ -59,6 +63,7 @@ pub use depth_space::{DepthToSpace, SpaceToDepth};
 pub use depthwise::DepthwiseConv2d;
 pub use dropout::Dropout;
 pub use gather::Gather;
+pub use gather_rows::GatherRows;
 pub use identity::Identity;
 pub use lstm::Lstm;
 pub use max_pool::{MaxPool, MaxPoolIndices};
@@ -71,6 +76,8 @@ pub use reduce::{ArgExtreme, Reduce, ReduceFn};
 pub use requantize::{Reinterpret, Requantize, RequantizeRule};
 pub use reshape::Reshape;
 pub use resize::{Resize, ResizeMode};
+pub use scatter_reduce::ScatterReduce;
+pub use segment_softmax::SegmentSoftmax;
 pub use slice::Slice;
 pub use softmax::Softmax;
 pub use strided_slice::StridedSlice;
@@ -80,6 +87,7 @@ pub use transpose::Transpose;
 pub use transpose_conv2d::TransposeConv2d;
 pub use unary::{Unary, UnaryFn};
 
+use crate::graph::DimId;
 use burn::tensor::{Int, Tensor};
 use dunlin::shape::Shape;
 use rand_pcg::Pcg64;
@@ -197,6 +205,8 @@ pub struct Context<'a> {
     pub training: bool,
     /// Samples that run at once.
     pub batch: usize,
+    /// Size of each bounded dimension in this run.
+    pub counts: Vec<usize>,
     /// Source of dropout masks.
     pub rng: &'a mut Pcg64,
     /// Set by batch normalisation while training: mean and variance of this batch, `[c]` each.
@@ -214,6 +224,8 @@ pub enum DType {
     Index,
     /// Integers that are not quantised reals, i32: indices of a gather, results of an arg max.
     Int,
+    /// A list of indices of rows, u16.
+    Rows,
 }
 
 impl std::fmt::Display for DType {
@@ -223,6 +235,7 @@ impl std::fmt::Display for DType {
             DType::Label => "label",
             DType::Index => "index",
             DType::Int => "integer",
+            DType::Rows => "row index",
         })
     }
 }
@@ -261,6 +274,16 @@ pub trait Operator {
     /// Element types of the outputs.
     fn output_types(&self) -> Vec<DType> {
         vec![DType::Float]
+    }
+
+    /// The bounded dimension of the outputs' rows, where it is not that of the inputs with as many rows.
+    fn output_rows(&self, _inputs: &[Option<DimId>]) -> Option<Option<DimId>> {
+        None
+    }
+
+    /// How many rows, and of which bounded dimension, the entries of the list among its inputs name.
+    fn named_rows(&self, _inputs: &[(Shape, Option<DimId>)]) -> Option<(u32, Option<DimId>)> {
+        None
     }
 
     /// Whether the result of one sample depends on another where several are stacked along N: an operator that
@@ -343,6 +366,9 @@ operators! {
     Lstm(Lstm),
     Svdf(Svdf),
     BatchMatMul(BatchMatMul),
+    GatherRows(GatherRows),
+    ScatterReduce(ScatterReduce),
+    SegmentSoftmax(SegmentSoftmax),
 }
 
 impl Op {

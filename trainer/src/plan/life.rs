@@ -2,7 +2,7 @@
 
 use super::pack::Item;
 use crate::quantise::QGraph;
-use dunlin::format::Place;
+use dunlin::format::{DType, Place};
 use dunlin::ops::{Add, Add16, Op};
 
 /// Bytes of the arena that are needed from one time to another. Time 0 is before the first node, time `i + 1`
@@ -50,11 +50,15 @@ pub(super) fn lives(graph: &QGraph) -> Vec<Option<(usize, usize)>> {
         let life = lives[usize::from(t)].get_or_insert((time, time));
         life.1 = life.1.max(time);
     };
+    let end = graph.nodes.len() + 1;
     graph.inputs.iter().for_each(|&t| touch(t, 0));
+    // A list of indices stays until there is another.
+    let lists = graph.inputs.iter().filter(|t| graph.tensors[usize::from(**t)].dtype == DType::U16);
+    lists.for_each(|&t| touch(t, end));
     for (i, node) in graph.nodes.iter().enumerate() {
         node.inputs.iter().chain(&node.outputs).for_each(|&t| touch(t, i + 1));
     }
-    graph.outputs.iter().for_each(|&t| touch(t, graph.nodes.len() + 1));
+    graph.outputs.iter().for_each(|&t| touch(t, end));
     for (life, tensor) in lives.iter_mut().zip(&graph.tensors) {
         if tensor.persistent || tensor.constant.is_some() {
             *life = None;

@@ -107,6 +107,7 @@ impl Plan {
     pub fn new(mut graph: QGraph, options: &PlanOptions) -> Self {
         if options.fuse {
             fuse::sums_of_convolutions(&mut graph);
+            fuse::joins_of_gathered_rows(&mut graph);
         }
         let needs = working_memory(&graph, options.target.planned());
         let order =

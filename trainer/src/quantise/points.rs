@@ -2,6 +2,7 @@
 
 use crate::graph::{Graph, Node, ValueId};
 use crate::ops::{DType, Op, ReduceFn, UnaryFn};
+use dunlin::ops::Aggregation;
 use dunlin::quant::QParams;
 
 /// Values that share one scale and zero point.
@@ -41,7 +42,7 @@ pub(super) const NORM_OUTPUT: QParams = QParams { scale: 1.0 / 128.0, zero_point
 /// Scale and zero point that the reference fixes for the output of an operator.
 fn dictated(op: &Op) -> Option<QParams> {
     match op {
-        Op::Softmax(_) => Some(UNIT_OUTPUT),
+        Op::Softmax(_) | Op::SegmentSoftmax(_) => Some(UNIT_OUTPUT),
         Op::LogSoftmax(_) => Some(LOGARITHM_OUTPUT),
         Op::L2Normalize(_) => Some(NORM_OUTPUT),
         Op::Unary(o) => match o.function {
@@ -75,7 +76,9 @@ fn shares(op: &Op) -> bool {
         | Op::Resize(_)
         | Op::Identity(_)
         | Op::Dropout(_)
+        | Op::GatherRows(_)
         | Op::MinMax(_) => true,
+        Op::ScatterReduce(o) => o.aggregation == Aggregation::Max,
         Op::Reduce(o) => matches!(o.function, ReduceFn::Max | ReduceFn::Min),
         Op::Conv2d(_)
         | Op::DepthwiseConv2d(_)
@@ -99,6 +102,7 @@ fn shares(op: &Op) -> bool {
         | Op::Reinterpret(_)
         | Op::Lstm(_)
         | Op::Svdf(_)
+        | Op::SegmentSoftmax(_)
         | Op::BatchMatMul(_) => false,
     }
 }

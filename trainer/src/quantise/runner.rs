@@ -80,6 +80,10 @@ impl Output {
                 let real = |b: &[u8]| self.quant.scale * steps(b) as f32;
                 self.bytes.chunks_exact(2).map(real).collect()
             }
+            DType::U16 => {
+                let word = |b: &[u8]| f32::from(u16::from_le_bytes([b[0], b[1]]));
+                self.bytes.chunks_exact(2).map(word).collect()
+            }
             DType::I32 => {
                 let word = |b: &[u8]| i32::from_le_bytes([b[0], b[1], b[2], b[3]]) as f32;
                 self.bytes.chunks_exact(4).map(word).collect()
@@ -157,12 +161,7 @@ impl Int8Runner {
         self.session(|session| {
             inputs_fit(session, inputs.len())?;
             for (index, bytes) in inputs.iter().enumerate() {
-                let target = session.input_bytes_mut(index)?;
-                let (expected, found) = (target.len(), bytes.len());
-                if expected != found {
-                    return Err(RunnerError::Length { index, expected, found, unit: "bytes" });
-                }
-                target.copy_from_slice(bytes);
+                give(session, index, bytes)?;
             }
             session.run();
             outputs(session)
@@ -174,16 +173,32 @@ impl Int8Runner {
     /// # Errors
     /// Another number or size of inputs than the model has.
     pub fn run_real(&mut self, inputs: &[&[f32]]) -> Result<Vec<Output>, RunnerError> {
+        self.run_counted(&[], inputs)
+    }
+
+    /// [`Int8Runner::run_real`] with a count for each bounded dimension from the first on; the others keep their bounds.
+    /// Lists of indices are given as numbers.
+    ///
+    /// # Errors
+    /// As [`Int8Runner::run_real`], a count beyond its bound, an index of a row that is not there.
+    pub fn run_counted(&mut self, counts: &[u32], inputs: &[&[f32]]) -> Result<Vec<Output>, RunnerError> {
         self.session(|session| {
             inputs_fit(session, inputs.len())?;
+            for (dim, &count) in counts.iter().enumerate() {
+                session.set_len(dim, count)?;
+            }
             for (index, values) in inputs.iter().enumerate() {
                 let tensor = tensor_of(session, index)?;
-                let (expected, found) = (tensor.shape.elements(), values.len());
-                if expected != found {
-                    return Err(RunnerError::Length { index, expected, found, unit: "values" });
-                }
                 let bytes = to_bytes(values, tensor.dtype, tensor.quant);
-                session.input_bytes_mut(index)?.copy_from_slice(&bytes);
+                give(session, index, &bytes).map_err(|error| match error {
+                    RunnerError::Length { expected, .. } => RunnerError::Length {
+                        index,
+                        expected: expected / tensor.dtype.size() as usize,
+                        found: values.len(),
+                        unit: "values",
+                    },
+                    error => error,
+                })?;
             }
             session.run();
             outputs(session)
@@ -231,6 +246,17 @@ impl Int8Runner {
     }
 }
 
+/// Gives input `index` by its bytes.
+fn give(session: &mut Session<'_, '_>, index: usize, bytes: &[u8]) -> Result<(), RunnerError> {
+    session.set_input_bytes(index, bytes).map_err(|error| match error {
+        SessionError::Length { found, expected } => {
+            let [expected, found] = [expected, found].map(|n| n as usize);
+            RunnerError::Length { index, expected, found, unit: "bytes" }
+        }
+        error => RunnerError::Session(error),
+    })
+}
+
 fn inputs_fit(session: &Session<'_, '_>, found: usize) -> Result<(), RunnerError> {
     let expected = session.model().inputs().len();
     if expected == found { Ok(()) } else { Err(RunnerError::Inputs { expected, found }) }
@@ -249,6 +275,7 @@ fn to_bytes(values: &[f32], dtype: DType, q: QParams) -> Vec<u8> {
         }
         DType::I32 => values.iter().flat_map(|&v| steps(v).to_le_bytes()).collect(),
         DType::F32 => values.iter().flat_map(|v| v.to_le_bytes()).collect(),
+        DType::U16 => values.iter().flat_map(|&v| (v as u16).to_le_bytes()).collect(),
     }
 }
 
@@ -260,7 +287,10 @@ fn tensor_of(session: &Session<'_, '_>, index: usize) -> Result<dunlin::format::
 fn outputs(session: &Session<'_, '_>) -> Result<Vec<Output>, RunnerError> {
     let output = |(i, t): (usize, &dunlin::format::Tensor)| {
         let bytes = session.output_bytes(i)?.to_vec();
-        Ok(Output { dtype: t.dtype, shape: t.shape, quant: t.quant, bytes })
+        // Bounded rows have their count.
+        let row = t.shape.elements() / t.shape.w as usize * t.dtype.size() as usize;
+        let w = if t.rows.is_some() { (bytes.len() / row) as u32 } else { t.shape.w };
+        Ok(Output { dtype: t.dtype, shape: Shape { w, ..t.shape }, quant: t.quant, bytes })
     };
     session.model().outputs().enumerate().map(output).collect()
 }

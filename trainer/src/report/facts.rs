@@ -187,6 +187,7 @@ fn dtype_name(d: DType) -> &'static str {
         DType::I16 => "i16",
         DType::I32 => "i32",
         DType::F32 => "f32",
+        DType::U16 => "u16",
     }
 }
 

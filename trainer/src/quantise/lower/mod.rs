@@ -4,6 +4,7 @@
 //! requantisation in front of an input that has another one.
 
 mod elementwise;
+mod graph;
 mod movement;
 mod recurrent;
 mod shape;
@@ -188,6 +189,9 @@ impl Lowering<'_> {
             Op::Lstm(o) => self.lstm(node, o),
             Op::Svdf(o) => self.svdf(node, o),
             Op::BatchMatMul(o) => self.batch_matmul(node, o),
+            Op::GatherRows(_) => self.gather_rows(node),
+            Op::ScatterReduce(o) => self.scatter_reduce(node, o),
+            Op::SegmentSoftmax(o) => self.segment_softmax(node, o),
             Op::BatchNorm(_) => Err(unsupported(node, "run the passes first, which fold it")),
         }
     }
@@ -206,6 +210,7 @@ impl Lowering<'_> {
             }
             (None, ops::DType::Label | ops::DType::Index) => (DType::U8, QParams::UNIT),
             (None, ops::DType::Int) => (DType::I32, QParams::UNIT),
+            (None, ops::DType::Rows) => (DType::U16, QParams::UNIT),
         };
         let id = self.add_tensor(QTensor {
             name: v.name.clone(),

@@ -188,7 +188,7 @@ impl Lowering<'_> {
     }
 
     /// Requires the scale and zero point of an output that the reference fixes.
-    fn dictated(&self, node: &Node, expected: QParams) -> Result<(), QuantiseError> {
+    pub(super) fn dictated(&self, node: &Node, expected: QParams) -> Result<(), QuantiseError> {
         let QParams { scale, zero_point } = self.quant(node.outputs[0])?;
         if (QParams { scale, zero_point }) == expected {
             return Ok(());

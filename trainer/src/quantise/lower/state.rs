@@ -34,6 +34,7 @@ impl Lowering<'_> {
             DType::I32 => data
                 .push(&ints(i32::MIN as f32, i32::MAX as f32).iter().map(|&v| v as i32).collect::<Vec<_>>()),
             DType::F32 => data.push(&param.data),
+            DType::U16 => data.push(&ints(0.0, 65535.0).iter().map(|&v| v as u16).collect::<Vec<_>>()),
         };
         self.program.tensors[id].constant = Some(blob);
         Ok(())
