@@ -6,6 +6,7 @@ mod optimiser;
 mod progress;
 mod recipe;
 pub mod supervised;
+pub mod task;
 
 pub use loss::{Targets, cross_entropy};
 pub use optimiser::optimiser;

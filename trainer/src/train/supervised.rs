@@ -4,11 +4,13 @@
 //! the gradients are added in a fixed order. A run's folder holds `recipe.toml`, `graph.json`, `best.safetensors`
 //! (weights), `last.safetensors` (state to resume from) and `history.jsonl` (one line per epoch).
 
+mod pictures;
 mod step;
 mod trainer;
 
 use super::Recipe;
 use super::checkpoint::{self, CheckpointError, write_atomically};
+use super::task::Task;
 use crate::data::Split;
 use crate::exec::{ExecError, Tap};
 use crate::graph::Graph;
@@ -64,6 +66,9 @@ pub struct History {
     pub accuracy: Option<f64>,
     /// Mean IoU on the held-out data, where evaluated.
     pub mean_iou: Option<f64>,
+    /// Name and value of what decides, where evaluated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metric: Option<(String, f64)>,
     /// Seconds of training so far.
     pub seconds: f64,
 }
@@ -94,8 +99,27 @@ pub fn run(
     options: &Options<'_>,
 ) -> Result<Outcome, TrainError> {
     check(graph, recipe, data)?;
-    prepare(graph, recipe, data, options)?;
-    let mut trainer = Trainer::start(graph.clone(), recipe, data, options)?;
+    describe(graph, recipe, data);
+    if !options.keep_weights {
+        graph.meta.input = Some(data.train.scaling());
+    }
+    let class_weights = recipe.class_weights.weights(&data.train.class_counts());
+    learn(graph, recipe, &pictures::Pictures { data, class_weights }, options)
+}
+
+/// Trains `graph` on any task, and leaves the kept weights in it.
+///
+/// # Errors
+/// As [`run`].
+pub fn learn<T: Task>(
+    graph: &mut Graph,
+    recipe: &Recipe,
+    task: &T,
+    options: &Options<'_>,
+) -> Result<Outcome, TrainError> {
+    sizes(recipe, task.examples())?;
+    prepare(graph, recipe, options)?;
+    let mut trainer = Trainer::start(graph.clone(), recipe, task, options)?;
     let interrupted = trainer.train()?;
     let best = options.out.join("best.safetensors");
     if best.exists() {
@@ -111,11 +135,21 @@ pub fn run(
     })
 }
 
-fn check(graph: &Graph, recipe: &Recipe, data: &Split) -> Result<(), TrainError> {
+/// Requires a recipe whose numbers fit so many examples.
+fn sizes(recipe: &Recipe, examples: usize) -> Result<(), TrainError> {
     let fail = |text: String| Err(TrainError::Recipe(text));
     if recipe.batch == 0 || recipe.threads == 0 || recipe.evaluate_every == 0 {
         return fail("batch, threads and evaluate_every of a recipe must be at least 1".into());
     }
+    if examples < recipe.batch {
+        return fail(format!("{examples} examples are too few for batches of {}", recipe.batch));
+    }
+    Ok(())
+}
+
+fn check(graph: &Graph, recipe: &Recipe, data: &Split) -> Result<(), TrainError> {
+    let fail = |text: String| Err(TrainError::Recipe(text));
+    sizes(recipe, usize::MAX)?;
     if data.train.len() < recipe.batch || data.val.is_empty() {
         return fail(format!(
             "{} training and {} held-out examples are too few for batches of {}",
@@ -135,15 +169,8 @@ fn check(graph: &Graph, recipe: &Recipe, data: &Split) -> Result<(), TrainError>
     Ok(())
 }
 
-fn prepare(
-    graph: &mut Graph,
-    recipe: &Recipe,
-    data: &Split,
-    options: &Options<'_>,
-) -> Result<(), TrainError> {
-    describe(graph, recipe, data);
+fn prepare(graph: &mut Graph, recipe: &Recipe, options: &Options<'_>) -> Result<(), TrainError> {
     if !options.keep_weights {
-        graph.meta.input = Some(data.train.scaling());
         graph.initialise(recipe.seed);
     }
     let bad = |e: &dyn std::fmt::Display| TrainError::Recipe(format!("cannot write the recipe: {e}"));

@@ -1,14 +1,15 @@
 //! One step: a batch is split among threads, gradients and statistics are added in a fixed order.
 
-use super::super::{Targets, cross_entropy, single_threaded};
+use super::super::single_threaded;
+use super::super::task::{self, Task};
 use super::TrainError;
 use super::trainer::Trainer;
-use crate::data::augment;
 use crate::exec::{self, ExecError, Mode, NoTap, Statistics, Tap};
-use crate::graph::{InputScaling, ParamId};
+use crate::graph::ParamId;
+use crate::ops::Data;
 use burn::module::Module;
 use burn::optim::{GradientsAccumulator, GradientsParams};
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::Tensor;
 use rand::seq::SliceRandom;
 use rand_pcg::Pcg64;
 
@@ -22,10 +23,10 @@ struct Share {
     statistics: Vec<Statistics>,
 }
 
-impl Trainer<'_> {
+impl<T: Task> Trainer<'_, T> {
     /// Order of the examples in an epoch.
     pub(super) fn order(&self, epoch: usize) -> Vec<usize> {
-        let mut order: Vec<usize> = (0..self.data.train.len()).collect();
+        let mut order: Vec<usize> = (0..self.task.examples()).collect();
         order.shuffle(&mut Pcg64::new(u128::from(self.recipe.seed), (1 << 64) + epoch as u128));
         order
     }
@@ -34,18 +35,20 @@ impl Trainer<'_> {
     pub(super) fn step(&mut self, epoch: usize, indices: &[usize], rate: f64) -> Result<f64, TrainError> {
         let parts: Vec<&[usize]> = indices.chunks(indices.len().div_ceil(self.recipe.threads)).collect();
         let this = &*self;
-        let batches: Vec<(Vec<f32>, Targets)> = std::thread::scope(|scope| {
-            let handles: Vec<_> =
-                parts.iter().map(|part| scope.spawn(move || this.examples(epoch, part))).collect();
+        let batches: Vec<task::Share<T::Targets>> = std::thread::scope(|scope| {
+            let handles: Vec<_> = parts
+                .iter()
+                .map(|part| scope.spawn(move || this.task.share(&this.graph, this.recipe, epoch, part)))
+                .collect();
             handles.into_iter().map(|h| h.join().expect("augmentation does not panic")).collect()
         });
-        let total: f64 = batches.iter().map(|(_, t)| t.total()).sum();
+        let total: f64 = batches.iter().map(|share| share.weight).sum();
         let shares: Vec<Result<Share, ExecError>> = std::thread::scope(|scope| {
             let handles: Vec<_> = batches
                 .into_iter()
                 .zip(&parts)
-                .map(|((input, targets), part)| {
-                    scope.spawn(move || single_threaded(|| this.share(epoch, part, input, &targets, total)))
+                .map(|(share, part)| {
+                    scope.spawn(move || single_threaded(|| this.share(epoch, part, &share, total)))
                 })
                 .collect();
             handles.into_iter().map(|h| h.join().expect("the executor does not panic")).collect()
@@ -65,39 +68,22 @@ impl Trainer<'_> {
         Ok(loss)
     }
 
-    /// Augmented input and targets; every example has a generator of its own, so threads do not matter.
-    fn examples(&self, epoch: usize, indices: &[usize]) -> (Vec<f32>, Targets) {
-        let set = &self.data.train;
-        let unit = InputScaling::unit(set.shape.c as usize);
-        let scaling = self.graph.meta.input.as_ref().unwrap_or(&unit);
-        let mut input = Vec::with_capacity(indices.len() * set.shape.elements());
-        let mut labels = Vec::with_capacity(indices.len() * set.label_shape.elements());
-        for &index in indices {
-            let mut rng = generator(self.recipe.seed, epoch, index);
-            let a = &self.recipe.augment;
-            augment::augmented(set, index, a, scaling, &mut rng, &mut input, &mut labels);
-        }
-        (input, Targets::new(&labels, &self.class_weights, set.ignore))
-    }
-
     fn share(
         &self,
         epoch: usize,
         indices: &[usize],
-        input: Vec<f32>,
-        targets: &Targets,
+        share: &task::Share<T::Targets>,
         total: f64,
     ) -> Result<Share, ExecError> {
-        let s = self.data.train.shape;
-        let dims = [indices.len(), s.h as usize, s.w as usize, s.c as usize];
-        let input = Tensor::from_data(TensorData::new(input, dims), &self.device);
+        let inputs: Vec<Tensor<4>> = share.inputs.iter().map(|feed| feed.tensor(&self.device)).collect();
         let weights = self.weights.clone().fork(&self.device);
         let mut rng = generator(self.recipe.seed ^ 0xD80, epoch, indices[0]);
         let mut tap = self.tap();
-        let logits = self.graph.logits();
+        let wanted = self.task.wanted(&self.graph);
         let mode = Mode::Train(&mut rng);
-        let run = exec::run(&self.graph, &weights, &[input], &[logits], mode, &mut *tap)?;
-        let loss = cross_entropy(run.float(), targets, total, self.recipe.label_smoothing);
+        let run = exec::run_counted(&self.graph, &weights, &inputs, &share.counts, &wanted, mode, &mut *tap)?;
+        let values: Vec<Tensor<4>> = run.values.iter().map(Data::float).collect();
+        let loss = self.task.loss(&values, &share.targets, total, self.recipe);
         let gradients = GradientsParams::from_grads(loss.backward(), &weights);
         let loss = f64::from(loss.into_scalar::<f32>());
         Ok(Share { loss, gradients, statistics: run.statistics })
@@ -145,6 +131,6 @@ impl Trainer<'_> {
     }
 }
 
-fn generator(seed: u64, epoch: usize, index: usize) -> Pcg64 {
+pub(super) fn generator(seed: u64, epoch: usize, index: usize) -> Pcg64 {
     Pcg64::new(u128::from(seed), ((epoch as u128) << 64) | (1 << 32) | index as u128)
 }

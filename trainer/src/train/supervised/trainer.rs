@@ -2,10 +2,9 @@
 
 use super::super::checkpoint::{self, Progress, State, write_atomically};
 use super::super::progress::{Display, Epoch};
+use super::super::task::{Score, Task};
 use super::super::{Recipe, optimiser};
 use super::{History, Options, TrainError};
-use crate::data::{Examples, Split};
-use crate::eval::{self, metrics::Confusion};
 use crate::exec::{NoTap, Weights};
 use crate::graph::Graph;
 use burn::optim::ModuleOptimizer;
@@ -14,26 +13,25 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 /// A run in progress.
-pub(super) struct Trainer<'a> {
+pub(super) struct Trainer<'a, T> {
     pub(super) graph: Graph,
     pub(super) average: Graph,
     pub(super) recipe: &'a Recipe,
-    pub(super) data: &'a Split,
+    pub(super) task: &'a T,
     pub(super) options: &'a Options<'a>,
     pub(super) device: Device,
     pub(super) weights: Weights,
     pub(super) optimiser: ModuleOptimizer,
-    pub(super) class_weights: Vec<f32>,
     pub(super) progress: Progress,
     pub(super) steps: usize,
 }
 
-impl<'a> Trainer<'a> {
+impl<'a, T: Task> Trainer<'a, T> {
     /// Sets up, or reads the state to resume from.
     pub(super) fn start(
         mut graph: Graph,
         recipe: &'a Recipe,
-        data: &'a Split,
+        task: &'a T,
         options: &'a Options<'a>,
     ) -> Result<Self, TrainError> {
         let device = Device::flex().autodiff();
@@ -60,21 +58,8 @@ impl<'a> Trainer<'a> {
                 .from_bytes(burn::tensor::Bytes::from_bytes_vec(bytes))
                 .map_err(|e| TrainError::Recipe(format!("{}: optimiser state: {e}", last.display())))?;
         }
-        let class_weights = recipe.class_weights.weights(&data.train.class_counts());
-        let steps = data.train.len() / recipe.batch;
-        Ok(Self {
-            graph,
-            average,
-            recipe,
-            data,
-            options,
-            device,
-            weights,
-            optimiser,
-            class_weights,
-            progress,
-            steps,
-        })
+        let steps = task.examples() / recipe.batch;
+        Ok(Self { graph, average, recipe, task, options, device, weights, optimiser, progress, steps })
     }
 
     /// Returns true where it was interrupted.
@@ -130,7 +115,7 @@ impl<'a> Trainer<'a> {
             self.progress.step = 0;
             self.progress.loss_sum = 0.0;
             let evaluate = self.progress.epoch.is_multiple_of(self.recipe.evaluate_every);
-            let metric = if evaluate || self.progress.epoch == of { Some(self.evaluate()?) } else { None };
+            let metric = if evaluate || self.progress.epoch == of { self.evaluate()? } else { None };
             self.progress.seconds += started.elapsed().as_secs_f64();
             self.record(loss, rate, metric.as_ref())?;
             self.save()?;
@@ -139,10 +124,7 @@ impl<'a> Trainer<'a> {
                 of,
                 loss,
                 rate,
-                metric: metric.as_ref().map(|c| {
-                    let (name, value) = self.metric(c);
-                    (name, value, self.progress.best.unwrap_or(0.0))
-                }),
+                metric: metric.as_ref().map(|s| (s.name, s.value, self.progress.best.unwrap_or(0.0))),
                 images_per_second,
                 steps_done: done(&self.progress),
             });
@@ -154,37 +136,33 @@ impl<'a> Trainer<'a> {
         Ok(false)
     }
 
-    fn metric(&self, confusion: &Confusion) -> (&'static str, f64) {
-        if self.data.val.is_segmentation() {
-            ("mIoU", confusion.mean_iou())
-        } else {
-            ("accuracy", confusion.accuracy())
-        }
-    }
-
-    fn evaluate(&mut self) -> Result<Confusion, TrainError> {
+    /// Measures, and keeps the weights where they are the best yet or the last.
+    fn evaluate(&mut self) -> Result<Option<Score>, TrainError> {
         self.weights.store(&mut self.graph);
         let kept = if self.recipe.average > 0.0 { &self.average } else { &self.graph };
         let weights = Weights::from_graph(kept, &Device::flex());
-        let set: &Examples = &self.data.val;
         let threads = self.recipe.threads;
-        let confusion = match self.options.tap {
-            None => eval::evaluate(kept, &weights, set, threads, &|| Box::new(NoTap))?,
-            Some(make) => eval::evaluate(kept, &weights, set, threads, make)?,
-        };
-        let (name, value) = self.metric(&confusion);
+        let none: super::TapFactory<'_> = &|| Box::new(NoTap);
+        let score = self.task.evaluate(kept, &weights, threads, self.options.tap.unwrap_or(none))?;
         self.progress.stale += 1;
-        if self.progress.best.is_none_or(|best| value > best) {
-            self.progress.best = Some(value);
+        let better = match (&score, self.progress.best) {
+            (Some(score), Some(best)) => score.beats(best),
+            _ => true,
+        };
+        if better || !self.task.selects() {
+            self.progress.best = score.as_ref().map(|s| s.value);
             self.progress.best_epoch = self.progress.epoch;
             self.progress.stale = 0;
-            let note = serde_json::json!({
-                "model": kept.name, "epoch": self.progress.epoch, name: value, "recipe": self.progress.recipe,
+            let mut note = serde_json::json!({
+                "model": kept.name, "epoch": self.progress.epoch, "recipe": self.progress.recipe,
             });
+            if let Some(score) = &score {
+                note[score.name] = score.value.into();
+            }
             let path = self.options.out.join("best.safetensors");
             checkpoint::save_weights(&path, kept, &note.to_string())?;
         }
-        Ok(confusion)
+        Ok(score)
     }
 
     fn save(&mut self) -> Result<(), TrainError> {
@@ -212,13 +190,14 @@ impl<'a> Trainer<'a> {
         Ok(write_atomically(&path, kept.as_bytes())?)
     }
 
-    fn record(&self, loss: f64, rate: f64, confusion: Option<&Confusion>) -> Result<(), TrainError> {
+    fn record(&self, loss: f64, rate: f64, score: Option<&Score>) -> Result<(), TrainError> {
         let line = History {
             epoch: self.progress.epoch,
             loss,
             rate,
-            accuracy: confusion.map(Confusion::accuracy),
-            mean_iou: confusion.map(Confusion::mean_iou),
+            accuracy: score.and_then(|s| s.accuracy),
+            mean_iou: score.and_then(|s| s.mean_iou),
+            metric: score.map(|s| (s.name.to_string(), s.value)),
             seconds: self.progress.seconds,
         };
         let path = self.options.out.join("history.jsonl");
