@@ -1,0 +1,502 @@
+//! The tracker: frame in, final rows out.
+
+use crate::assign::{Candidate, NONE, Rounding, round};
+use crate::camera::{self, Seen};
+use crate::features::{EDGE_FEATURES, NODE_FEATURES, of_detection, of_edge, of_track};
+use crate::graph::{Edge, Fresh, Gate, Past, Rivals, edges};
+use crate::maths::{clip, ln};
+use crate::motion::{Motion, Noise};
+use crate::track::{Sight, Track};
+use crate::{Detection, Rect, Tracked};
+use heapless::Vec;
+
+/// A network as the tracker uses it: `begin`, then every node and edge, then `run`, then the logits.
+pub trait Network {
+    /// A graph of so many nodes, at least one, and edges begins.
+    fn begin(&mut self, nodes: usize, edges: usize);
+    /// Features of node `at`.
+    fn node(&mut self, at: usize, features: &[f32; NODE_FEATURES]);
+    /// Features of edge `at`.
+    fn edge(&mut self, at: usize, features: &[f32; EDGE_FEATURES]);
+    /// Runs: edge `i` leads from node `from[i]`, a track, to node `to[i]`, a detection.
+    fn run(&mut self, from: &[u16], to: &[u16]);
+    /// Logit of edge `at` being a link.
+    fn edge_logit(&self, at: usize) -> f32;
+    /// Logit of node `at` being a person.
+    fn node_logit(&self, at: usize) -> f32;
+    /// Told before `begin` what each node is, in their order: for those who collect examples.
+    fn view(&mut self, node: Viewed) {
+        let _ = node;
+    }
+}
+
+/// What a node of the graph is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Viewed {
+    /// Frame of the detection.
+    pub frame: u32,
+    /// Its number in the frame as it was given to the tracker.
+    pub detection: u16,
+    /// Number of the track, of all tracks ever begun; `None` for a detection of the new frame.
+    pub track: Option<u32>,
+}
+
+/// How the tracker works. Lengths are in heights of people, times in seconds or frames as they say.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Settings {
+    /// Frames a second.
+    pub rate: f32,
+    /// Width and height of the picture in pixels; without, no box is outside.
+    pub picture: Option<[f32; 2]>,
+    /// Frames between a frame and its rows.
+    pub latency: u32,
+    /// Detections of a lower score are left out.
+    pub min_score: f32,
+    /// A track may begin with this score.
+    pub birth_score: f32,
+    /// Edges join a track and a detection that overlaps with its predicted box by more than this.
+    pub gate: f32,
+    /// Nearest tracks of a detection that get an edge, at most 16.
+    pub neighbours: usize,
+    /// A track is given up after so many seconds without a detection,
+    pub gap_seconds: f32,
+    /// so many frames,
+    pub gap_frames: u32,
+    /// or so many frames for each of its detections.
+    pub gap_per_hit: u32,
+    /// How people move.
+    pub noise: Noise,
+    /// Weight of the network's edge logit; the logit of the overlap has weight 1.
+    pub edge_weight: f32,
+    /// Edges with a logit above this may become links.
+    pub edge_threshold: f32,
+    /// Tracks with a mean logit of being a person above this are given out.
+    pub node_threshold: f32,
+    /// Detections that a track needs.
+    pub min_hits: u32,
+    /// Longest gap, in frames, that is filled in.
+    pub interpolate: u32,
+    /// How edges become links.
+    pub rounding: Rounding,
+}
+
+impl Settings {
+    /// The settings that the network of the repository was trained with, for a recording of this rate and size.
+    pub const fn new(rate: f32, picture: Option<[f32; 2]>) -> Self {
+        Self {
+            rate,
+            picture,
+            latency: 10,
+            min_score: 0.7,
+            birth_score: 0.0,
+            gate: 0.05,
+            neighbours: 4,
+            gap_seconds: 2.0,
+            gap_frames: 40,
+            gap_per_hit: 2,
+            noise: Noise { process: 0.25, measurement: 0.06, velocity: 0.8 },
+            edge_weight: 1.0,
+            edge_threshold: -2.0,
+            node_threshold: 0.0,
+            min_hits: 2,
+            interpolate: 10,
+            rounding: Rounding::Exact,
+        }
+    }
+
+    fn longest_gap(&self) -> u32 {
+        let frames = clip(self.gap_seconds * self.rate, 2.0, self.gap_frames as f32);
+        frames as u32
+    }
+}
+
+/// What was left out, since the beginning.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Frames taken.
+    pub frames: u32,
+    /// Frames that were given again.
+    pub repeated: u32,
+    /// Frames that went back: the tracker began anew.
+    pub restarted: u32,
+    /// Boxes or scores that are not finite, boxes of no area or outside of the picture.
+    pub invalid: u32,
+    /// Detections of too low a score.
+    pub unsure: u32,
+    /// Boxes that were there twice.
+    pub duplicates: u32,
+    /// Detections beyond the capacity.
+    pub crowded: u32,
+    /// Edges beyond the capacity.
+    pub edges: u32,
+    /// Tracks that could not begin because there was no room.
+    pub unborn: u32,
+}
+
+/// The tracker of the firmware: 64 detections a frame, 1,024 edges, 128 tracks, a latency of up to 10 frames.
+pub type Standard = Tracker<128, 64, 1024, 22>;
+
+/// A tracker of up to `TRACKS` tracks and `DETECTIONS` detections a frame, with up to `EDGES` edges between them; it keeps
+/// the last `HISTORY` detections of each track, at least one more than twice the latency.
+pub struct Tracker<const TRACKS: usize, const DETECTIONS: usize, const EDGES: usize, const HISTORY: usize> {
+    settings: Settings,
+    tracks: Vec<Track<HISTORY>, TRACKS>,
+    edges: Vec<Edge, EDGES>,
+    candidates: Vec<Candidate, EDGES>,
+    from: Vec<u16, EDGES>,
+    to: Vec<u16, EDGES>,
+    /// What the camera has moved.
+    camera: [f32; 2],
+    /// The last frame taken.
+    now: Option<u32>,
+    /// The next frame to be given out.
+    due: u32,
+    next_id: u32,
+    next_serial: u32,
+    counts: Counts,
+}
+
+impl<const TRACKS: usize, const DETECTIONS: usize, const EDGES: usize, const HISTORY: usize>
+    Tracker<TRACKS, DETECTIONS, EDGES, HISTORY>
+{
+    /// Nodes that a graph can have.
+    pub const NODES: usize = TRACKS + DETECTIONS;
+
+    const FITS: () = {
+        assert!(TRACKS + DETECTIONS < NONE as usize, "node numbers have 16 bits");
+        assert!(TRACKS > 0 && DETECTIONS > 0 && EDGES > 0 && HISTORY > 1);
+    };
+
+    /// A tracker that has seen nothing. Rates and sizes that are no positive numbers become 1.
+    pub const fn new(settings: Settings) -> Self {
+        let () = Self::FITS;
+        Self {
+            settings,
+            tracks: Vec::new(),
+            edges: Vec::new(),
+            candidates: Vec::new(),
+            from: Vec::new(),
+            to: Vec::new(),
+            camera: [0.0; 2],
+            now: None,
+            due: 0,
+            next_id: 1,
+            next_serial: 0,
+            counts: Counts {
+                frames: 0,
+                repeated: 0,
+                restarted: 0,
+                invalid: 0,
+                unsure: 0,
+                duplicates: 0,
+                crowded: 0,
+                edges: 0,
+                unborn: 0,
+            },
+        }
+    }
+
+    /// How it works.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// What was left out so far.
+    pub fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    /// Tracks that may go on.
+    pub fn live(&self) -> usize {
+        self.tracks.iter().filter(|t| t.live).count()
+    }
+
+    /// Nodes and edges of the last graph.
+    pub fn graph_size(&self) -> [usize; 2] {
+        [self.live(), self.edges.len()]
+    }
+
+    /// Takes the detections of frame `frame` and gives out the rows that have become final, in order of their frames.
+    pub fn step(
+        &mut self,
+        network: &mut impl Network,
+        frame: u32,
+        detections: &[Detection],
+        out: &mut impl FnMut(Tracked),
+    ) {
+        match self.now {
+            None => self.due = frame,
+            Some(now) if frame == now => {
+                self.counts.repeated += 1;
+                return;
+            }
+            Some(now) if frame < now => {
+                self.finish(out);
+                self.counts.restarted += 1;
+                self.due = frame;
+            }
+            Some(now) => self.skip(now, frame, out),
+        }
+        self.now = Some(frame);
+        self.counts.frames += 1;
+        self.age(frame);
+        let mut fresh: Vec<(Fresh, u16), DETECTIONS> = Vec::new();
+        self.admit(detections, &mut fresh);
+        if !fresh.is_empty() {
+            self.link(network, frame, &mut fresh);
+        }
+        self.give_out(frame, out);
+    }
+
+    /// Gives out everything that is still open, and forgets all tracks.
+    pub fn finish(&mut self, out: &mut impl FnMut(Tracked)) {
+        if let Some(now) = self.now.take() {
+            while self.due <= now {
+                self.rows(self.due, out);
+                self.due += 1;
+            }
+        }
+        self.tracks.clear();
+        self.edges.clear();
+        self.camera = [0.0; 2];
+    }
+
+    /// The frames between `now` and `frame` had no detections. After some of them nothing is left to be done.
+    fn skip(&mut self, now: u32, frame: u32, out: &mut impl FnMut(Tracked)) {
+        let enough = self.settings.latency + self.settings.longest_gap() + 1;
+        let last = (frame - 1).min(now.saturating_add(enough));
+        for between in now + 1..=last {
+            self.age(between);
+            self.give_out(between, out);
+        }
+        if last + 1 < frame {
+            self.due = frame.saturating_sub(self.settings.latency).max(self.due);
+        }
+    }
+
+    /// Ends tracks that have not been seen for too long, and forgets those of which everything is given out.
+    fn age(&mut self, frame: u32) {
+        let settings = self.settings;
+        for track in self.tracks.iter_mut().filter(|t| t.live) {
+            let gap = frame - track.last().frame;
+            let patience = settings.gap_per_hit.saturating_mul(track.hits).min(settings.longest_gap());
+            track.live = gap <= patience;
+        }
+        self.tracks.retain(|t| t.live || t.last().frame + settings.latency + 1 >= frame);
+    }
+
+    /// The detections that are taken, each with its number among those given.
+    fn admit(&mut self, detections: &[Detection], fresh: &mut Vec<(Fresh, u16), DETECTIONS>) {
+        for (number, detection) in detections.iter().enumerate() {
+            let b = detection.bounds;
+            let area = b.w > 0.0 && b.h > 0.0;
+            let inside = self.settings.picture.is_none_or(|[width, height]| {
+                b.x < width && b.y < height && b.x + b.w > 0.0 && b.y + b.h > 0.0
+            });
+            if !b.is_finite() || !detection.score.is_finite() || !area || !inside {
+                self.counts.invalid += 1;
+                continue;
+            }
+            if detection.score < self.settings.min_score {
+                self.counts.unsure += 1;
+                continue;
+            }
+            let score = clip(detection.score, 0.0, 1.0);
+            let new = Fresh { bounds: b, score, centre: b.centre(), log_height: ln(b.h) };
+            let number = number.min(usize::from(NONE)) as u16;
+            if let Some((old, place)) = fresh.iter_mut().find(|(old, _)| old.bounds == b) {
+                self.counts.duplicates += 1;
+                if old.score < score {
+                    (*old, *place) = (new, number);
+                }
+                continue;
+            }
+            if let Err(rejected) = fresh.push((new, number)) {
+                self.counts.crowded += 1;
+                let least = fresh.iter_mut().min_by(|a, b| a.0.score.total_cmp(&b.0.score));
+                if let Some(least) = least.filter(|least| least.0.score < rejected.0.score) {
+                    *least = rejected;
+                }
+            }
+        }
+    }
+
+    /// Links the detections of a frame to tracks, or begins tracks with them.
+    fn link(&mut self, network: &mut impl Network, frame: u32, fresh: &mut Vec<(Fresh, u16), DETECTIONS>) {
+        let settings = self.settings;
+        for (detection, _) in fresh.iter_mut() {
+            detection.centre = [0, 1].map(|i| detection.centre[i] - self.camera[i]);
+        }
+        let mut past: Vec<Past, TRACKS> = Vec::new();
+        for (slot, track) in self.tracks.iter().enumerate().filter(|(_, t)| t.live) {
+            let last = track.last();
+            let frames = frame - last.frame;
+            // There are no more live tracks than tracks.
+            let _ = past.push(Past {
+                slot: slot as u16,
+                predicted: track.motion.predicted(frames as f32 / settings.rate),
+                centre: track.centre,
+                size: track.motion.size,
+                log_height: ln(track.motion.size[1]),
+                last: last.bounds,
+                frames,
+            });
+        }
+        self.follow_camera(&past, fresh);
+        let mut plain: Vec<Fresh, DETECTIONS> = Vec::new();
+        plain.extend(fresh.iter().map(|(detection, _)| *detection));
+        let gate = Gate { iou: settings.gate, ratio: 0.7, neighbours: settings.neighbours };
+        self.counts.edges += edges(&past, &plain, gate, &mut self.edges);
+
+        for track in past.iter().map(|p| &self.tracks[usize::from(p.slot)]) {
+            network.view(Viewed {
+                frame: track.last().frame,
+                detection: track.detection,
+                track: Some(track.serial),
+            });
+        }
+        for (_, number) in fresh.iter() {
+            network.view(Viewed { frame, detection: *number, track: None });
+        }
+        self.ask(network, frame, &past, &plain);
+        self.candidates.clear();
+        for (at, edge) in self.edges.iter().enumerate() {
+            let (track, detection) = (&past[usize::from(edge.past)], &plain[usize::from(edge.fresh)]);
+            let here = Rect::around(detection.centre, detection.bounds.w, detection.bounds.h);
+            let overlap = Rect::around(track.predicted, track.size[0], track.size[1]).iou(&here);
+            let overlap = clip(overlap, 0.02, 0.98);
+            let logit = ln(overlap / (1.0 - overlap)) + settings.edge_weight * network.edge_logit(at);
+            let worth = if logit > settings.edge_threshold { 1.0 / (1.0 + libm::expf(-logit)) } else { 0.0 };
+            let _ = self.candidates.push(Candidate { track: edge.past, detection: edge.fresh, worth });
+        }
+        let mut links = [NONE; DETECTIONS];
+        round::<TRACKS, DETECTIONS>(settings.rounding, &self.candidates, &mut links[..plain.len()]);
+        for (j, ((detection, number), link)) in fresh.iter().zip(links).enumerate() {
+            let logit = network.node_logit(past.len() + j);
+            let sight = Sight { frame, bounds: detection.bounds, logit };
+            match past.get(usize::from(link)) {
+                Some(past) => self.go_on(usize::from(past.slot), detection, *number, sight),
+                None if detection.score >= settings.birth_score => self.begin(detection, *number, sight),
+                None => {}
+            }
+        }
+    }
+
+    /// Takes the camera's motion out of the detections.
+    fn follow_camera(&mut self, past: &[Past], fresh: &mut Vec<(Fresh, u16), DETECTIONS>) {
+        /// Tracks that were seen so many frames ago still say where the camera is.
+        const RECENT: u32 = 2;
+        let mut tracks: Vec<Seen, TRACKS> = Vec::new();
+        for p in past.iter().filter(|p| p.frames <= RECENT) {
+            let _ = tracks.push(Seen { centre: p.predicted, height: p.size[1], log_height: p.log_height });
+        }
+        let mut seen: Vec<Seen, DETECTIONS> = Vec::new();
+        for (d, _) in fresh.iter() {
+            let _ = seen.push(Seen { centre: d.centre, height: d.bounds.h, log_height: d.log_height });
+        }
+        let shift = camera::shift::<TRACKS>(&tracks, &seen);
+        for i in 0..2 {
+            self.camera[i] += shift[i];
+            fresh.iter_mut().for_each(|(d, _)| d.centre[i] -= shift[i]);
+        }
+    }
+
+    /// Builds the graph in the network and runs it.
+    fn ask(&mut self, network: &mut impl Network, frame: u32, past: &[Past], fresh: &[Fresh]) {
+        let settings = self.settings;
+        let mut at_track = [Rivals::NONE; TRACKS];
+        let mut at_detection = [Rivals::NONE; DETECTIONS];
+        for (i, edge) in self.edges.iter().enumerate() {
+            at_track[usize::from(edge.past)].take(i as u16, edge.cost);
+            at_detection[usize::from(edge.fresh)].take(i as u16, edge.cost);
+        }
+        network.begin(past.len() + fresh.len(), self.edges.len());
+        for (at, p) in past.iter().enumerate() {
+            network.node(at, &of_track(&self.tracks[usize::from(p.slot)], frame, settings.rate));
+        }
+        for (at, detection) in fresh.iter().enumerate() {
+            network.node(past.len() + at, &of_detection(detection.score));
+        }
+        self.from.clear();
+        self.to.clear();
+        for (i, edge) in self.edges.iter().enumerate() {
+            let (track, detection) = (usize::from(edge.past), usize::from(edge.fresh));
+            let p = &past[track];
+            let margins = [
+                at_detection[detection].margin(i as u16, edge.cost),
+                at_track[track].margin(i as u16, edge.cost),
+            ];
+            let seconds = p.frames as f32 / settings.rate;
+            let motion = &self.tracks[usize::from(p.slot)].motion;
+            let variance = motion.predicted_variance(seconds, &settings.noise);
+            let features = of_edge(p, variance, &fresh[detection], margins, settings.rate, &settings.noise);
+            network.edge(i, &features);
+            let _ = self.from.push(edge.past);
+            let _ = self.to.push(past.len() as u16 + edge.fresh);
+        }
+        network.run(&self.from, &self.to);
+    }
+
+    fn go_on(&mut self, slot: usize, detection: &Fresh, number: u16, sight: Sight) {
+        let settings = self.settings;
+        let Some(track) = self.tracks.get_mut(slot) else { return };
+        let seconds = (sight.frame - track.last().frame) as f32 / settings.rate;
+        track.motion.update(detection.centre, &detection.bounds, seconds, &settings.noise);
+        track.centre = detection.centre;
+        track.last_score = detection.score;
+        track.score_sum += detection.score;
+        track.least_score = if detection.score < track.least_score { detection.score } else { track.least_score };
+        track.hits += 1;
+        track.detection = number;
+        track.see(sight);
+    }
+
+    fn begin(&mut self, detection: &Fresh, number: u16, sight: Sight) {
+        let mut track = Track {
+            id: 0,
+            serial: self.next_serial,
+            motion: Motion::new(detection.centre, &detection.bounds, &self.settings.noise),
+            centre: detection.centre,
+            last_score: detection.score,
+            score_sum: detection.score,
+            least_score: detection.score,
+            first_frame: sight.frame,
+            hits: 1,
+            detection: number,
+            sights: heapless::Deque::new(),
+            live: true,
+        };
+        track.see(sight);
+        match self.tracks.push(track) {
+            Ok(()) => self.next_serial += 1,
+            Err(_) => self.counts.unborn += 1,
+        }
+    }
+
+    /// Gives out the rows of all frames that are due when `now` is the newest.
+    fn give_out(&mut self, now: u32, out: &mut impl FnMut(Tracked)) {
+        while self.due.saturating_add(self.settings.latency) <= now {
+            self.rows(self.due, out);
+            self.due += 1;
+        }
+    }
+
+    /// The rows of frame `frame`.
+    fn rows(&mut self, frame: u32, out: &mut impl FnMut(Tracked)) {
+        let settings = self.settings;
+        for track in &mut self.tracks {
+            if track.hits < settings.min_hits {
+                continue;
+            }
+            let Some((bounds, interpolated)) = track.at(frame, settings.interpolate) else { continue };
+            if track.logit(frame.saturating_sub(settings.latency)) < settings.node_threshold {
+                continue;
+            }
+            if track.id == 0 {
+                track.id = self.next_id;
+                self.next_id += 1;
+            }
+            out(Tracked { frame, id: track.id, bounds, interpolated });
+        }
+    }
+}
