@@ -1,5 +1,6 @@
 //! Host side of Dunlin: float graphs, training, evaluation.
 
+pub mod assign;
 pub mod data;
 pub mod eval;
 pub mod exec;
@@ -12,5 +13,6 @@ pub mod passes;
 pub mod plan;
 pub mod quantise;
 pub mod report;
+pub mod track;
 pub mod train;
 pub mod zoo;

@@ -18,6 +18,7 @@ mod quantize;
 mod run;
 mod stop;
 mod text;
+mod track;
 mod train;
 
 use clap::{Parser, Subcommand};
@@ -51,6 +52,7 @@ enum Command {
     Inspect(inspect::Args),
     Run(run::Args),
     Emulate(emulate::Args),
+    Track(track::Args),
     Demo(demo::Args),
 }
 
@@ -70,6 +72,7 @@ pub(crate) fn main() -> miette::Result<()> {
         Command::Inspect(args) => inspect::main(&args),
         Command::Run(args) => run::main(&args),
         Command::Emulate(args) => emulate::main(&args),
+        Command::Track(args) => track::main(&args),
         Command::Demo(args) => demo::main(&args),
     }
 }

@@ -1,10 +1,12 @@
-//! Data sets: IDX files, image folders with masks, CIFAR-10, a person's own files, and a street-scene generator.
+//! Data sets: IDX files, image folders with masks, CIFAR-10, MOTChallenge
+//! sequences, a person's own files, and a street-scene generator.
 
 pub mod augment;
 pub mod cifar;
 pub mod folders;
 pub mod idx;
 pub mod labelled;
+pub mod mot;
 pub mod npy;
 pub mod samples;
 pub mod street;

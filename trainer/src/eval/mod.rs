@@ -4,6 +4,7 @@ pub mod agreement;
 pub mod float;
 pub mod int8;
 pub mod metrics;
+pub mod tracking;
 
 use crate::data::{Examples, augment};
 use crate::exec::{self, ExecError, Mode, Tap, Weights};

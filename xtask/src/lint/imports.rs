@@ -65,15 +65,15 @@ const RUNTIME: Layers = Layers {
     ]),
 };
 
-/// cli → {train, eval, report, import, export} → {zoo, data, env}; export → plan → quantise → passes → exec → net →
-/// graph → ops. The recipe of a zoo model is made of `train`'s types.
+/// cli → {train, eval, report, import, export, track} → {zoo, data, env}; export → plan → quantise → passes → exec → net →
+/// graph → ops; eval, track → assign. The recipe of a zoo model is made of `train`'s types.
 const TRAINER: Layers = Layers {
     source: "trainer/src",
     common: &["error"],
     order: Order::Groups(
         &[
             &["main", "cli"],
-            &["train", "eval", "report", "import", "export"],
+            &["train", "eval", "report", "import", "export", "track"],
             &["zoo", "data", "env"],
             &["plan"],
             &["quantise"],
@@ -82,6 +82,7 @@ const TRAINER: Layers = Layers {
             &["net"],
             &["graph"],
             &["ops"],
+            &["assign"],
         ],
         &[("zoo", "train")],
     ),
