@@ -9,7 +9,7 @@ use crate::track::Track;
 /// Features of a node.
 pub const NODE_FEATURES: usize = 9;
 /// Features of an edge.
-pub const EDGE_FEATURES: usize = 15;
+pub const EDGE_FEATURES: usize = 16;
 
 /// How sure a score is: 0 for none, about 1 for 0.999.
 fn sureness(score: f32) -> f32 {
@@ -65,7 +65,7 @@ impl Pair {
 }
 
 /// An edge: where the detection is from where the track should be and from where it was, how the sizes compare, how much
-/// the boxes overlap, the time between, the distance in standard deviations, and how much worse the rivals at both ends
+/// the boxes overlap, the time between, the distance in standard deviations and from where it was, and how much worse the rivals at both ends
 /// are.
 pub(crate) fn of_edge(
     track: &Past,
@@ -96,6 +96,7 @@ pub(crate) fn of_edge(
         clip(track.frames as f32 / 10.0, 0.0, 2.0),
         clip(seconds, 0.0, 2.0),
         clip(pair.distance * pair.height / deviation / 4.0, 0.0, 2.0),
+        clip(pair.raw_distance, 0.0, 2.0),
         ratio(margins[0]),
         ratio(margins[1]),
         if track.frames == 1 { 1.0 } else { 0.0 },

@@ -11,6 +11,8 @@ pub(crate) struct Sight {
     pub(crate) bounds: Rect,
     /// Logit of being a person.
     pub(crate) logit: f32,
+    /// The detector was sure: the box may be given out.
+    pub(crate) sure: bool,
 }
 
 /// A track with its last `HISTORY` detections.
@@ -28,6 +30,8 @@ pub(crate) struct Track<const HISTORY: usize> {
     pub(crate) least_score: f32,
     pub(crate) first_frame: u32,
     pub(crate) hits: u32,
+    /// Detections of which the detector was sure.
+    pub(crate) sure: u32,
     /// The detection of the last frame: its number there.
     pub(crate) detection: u16,
     pub(crate) sights: Deque<Sight, HISTORY>,
@@ -47,7 +51,7 @@ impl<const HISTORY: usize> Track<HISTORY> {
 
     /// The last detection; a track has one.
     pub(crate) fn last(&self) -> Sight {
-        let none = Sight { frame: 0, bounds: Rect::default(), logit: 0.0 };
+        let none = Sight { frame: 0, bounds: Rect::default(), logit: 0.0, sure: false };
         self.sights.back().copied().unwrap_or(none)
     }
 
@@ -58,11 +62,11 @@ impl<const HISTORY: usize> Track<HISTORY> {
         self.sights.iter().rev().take(frames as usize).filter(recent).count() as f32 / lived as f32
     }
 
-    /// The box of frame `frame`, and whether it is interpolated; `None` before the first and after the last detection,
-    /// and in gaps of more than `longest` frames.
+    /// The box of frame `frame`, and whether it is interpolated; `None` before the first and after the last sure
+    /// detection, and in gaps of more than `longest` frames between them.
     pub(crate) fn at(&self, frame: u32, longest: u32) -> Option<(Rect, bool)> {
         let mut before: Option<&Sight> = None;
-        for sight in &self.sights {
+        for sight in self.sights.iter().filter(|s| s.sure) {
             if sight.frame == frame {
                 return Some((sight.bounds, false));
             }

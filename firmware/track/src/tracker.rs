@@ -68,11 +68,13 @@ pub struct Settings {
     pub noise: Noise,
     /// Weight of the network's edge logit; the logit of the overlap has weight 1.
     pub edge_weight: f32,
-    /// Edges with a logit above this may become links.
+    /// Edges with a logit above this may become links; what is above it is what a link is worth.
     pub edge_threshold: f32,
     /// Tracks with a mean logit of being a person above this are given out.
     pub node_threshold: f32,
-    /// Detections that a track needs.
+    /// Boxes of this score and more are given out; others carry a track over a gap, which is filled in.
+    pub sure_score: f32,
+    /// Detections of that score that a track needs.
     pub min_hits: u32,
     /// Longest gap, in frames, that is filled in.
     pub interpolate: u32,
@@ -96,9 +98,10 @@ impl Settings {
             gap_per_hit: 2,
             noise: Noise { process: 0.25, measurement: 0.06, velocity: 0.8 },
             edge_weight: 1.0,
-            edge_threshold: -2.0,
+            edge_threshold: -4.0,
             node_threshold: 0.0,
-            min_hits: 2,
+            sure_score: 0.9,
+            min_hits: 3,
             interpolate: 10,
             rounding: Rounding::Exact,
         }
@@ -159,6 +162,8 @@ pub struct Tracker<const TRACKS: usize, const DETECTIONS: usize, const EDGES: us
 impl<const TRACKS: usize, const DETECTIONS: usize, const EDGES: usize, const HISTORY: usize>
     Tracker<TRACKS, DETECTIONS, EDGES, HISTORY>
 {
+    /// Edges that a graph can have.
+    pub const EDGES: usize = EDGES;
     /// Nodes that a graph can have.
     pub const NODES: usize = TRACKS + DETECTIONS;
 
@@ -366,14 +371,15 @@ impl<const TRACKS: usize, const DETECTIONS: usize, const EDGES: usize, const HIS
             let overlap = Rect::around(track.predicted, track.size[0], track.size[1]).iou(&here);
             let overlap = clip(overlap, 0.02, 0.98);
             let logit = ln(overlap / (1.0 - overlap)) + settings.edge_weight * network.edge_logit(at);
-            let worth = if logit > settings.edge_threshold { 1.0 / (1.0 + libm::expf(-logit)) } else { 0.0 };
+            let worth = logit - settings.edge_threshold;
             let _ = self.candidates.push(Candidate { track: edge.past, detection: edge.fresh, worth });
         }
         let mut links = [NONE; DETECTIONS];
         round::<TRACKS, DETECTIONS>(settings.rounding, &self.candidates, &mut links[..plain.len()]);
         for (j, ((detection, number), link)) in fresh.iter().zip(links).enumerate() {
             let logit = network.node_logit(past.len() + j);
-            let sight = Sight { frame, bounds: detection.bounds, logit };
+            let sure = detection.score >= settings.sure_score;
+            let sight = Sight { frame, bounds: detection.bounds, logit, sure };
             match past.get(usize::from(link)) {
                 Some(past) => self.go_on(usize::from(past.slot), detection, *number, sight),
                 None if detection.score >= settings.birth_score => self.begin(detection, *number, sight),
@@ -447,6 +453,7 @@ impl<const TRACKS: usize, const DETECTIONS: usize, const EDGES: usize, const HIS
         track.score_sum += detection.score;
         track.least_score = if detection.score < track.least_score { detection.score } else { track.least_score };
         track.hits += 1;
+        track.sure += u32::from(sight.sure);
         track.detection = number;
         track.see(sight);
     }
@@ -462,6 +469,7 @@ impl<const TRACKS: usize, const DETECTIONS: usize, const EDGES: usize, const HIS
             least_score: detection.score,
             first_frame: sight.frame,
             hits: 1,
+            sure: u32::from(sight.sure),
             detection: number,
             sights: heapless::Deque::new(),
             live: true,
@@ -485,7 +493,7 @@ impl<const TRACKS: usize, const DETECTIONS: usize, const EDGES: usize, const HIS
     fn rows(&mut self, frame: u32, out: &mut impl FnMut(Tracked)) {
         let settings = self.settings;
         for track in &mut self.tracks {
-            if track.hits < settings.min_hits {
+            if track.sure < settings.min_hits {
                 continue;
             }
             let Some((bounds, interpolated)) = track.at(frame, settings.interpolate) else { continue };

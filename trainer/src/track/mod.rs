@@ -4,6 +4,7 @@
 //! in a sliding window answers some frames later; the flow trackers, which look at the whole sequence, at its end.
 
 pub mod flow;
+pub mod mpn;
 pub mod sort;
 pub mod tune;
 

@@ -122,6 +122,15 @@ impl FloatNetwork {
     }
 }
 
+/// temporary
+pub fn mask(mut f: [f32; EDGE_FEATURES]) -> [f32; EDGE_FEATURES] {
+    static M: std::sync::OnceLock<(Vec<usize>, bool)> = std::sync::OnceLock::new();
+    let (m, a) = M.get_or_init(|| (std::env::var("MASK").map_or(Vec::new(), |s| s.split(',').map(|x| x.parse().unwrap()).collect()), std::env::var("ABS").is_ok()));
+    m.iter().for_each(|&i| f[i] = 0.0);
+    if *a { for i in [0, 5] { f[i] = f[i].abs(); } }
+    f
+}
+
 impl Network for FloatNetwork {
     fn begin(&mut self, nodes: usize, edges: usize) {
         self.nodes.clear();
@@ -135,7 +144,7 @@ impl Network for FloatNetwork {
     }
 
     fn edge(&mut self, at: usize, features: &[f32; EDGE_FEATURES]) {
-        self.edges[at * EDGE_FEATURES..][..EDGE_FEATURES].copy_from_slice(features);
+        self.edges[at * EDGE_FEATURES..][..EDGE_FEATURES].copy_from_slice(&mask(*features));
     }
 
     fn run(&mut self, from: &[u16], to: &[u16]) {

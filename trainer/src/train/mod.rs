@@ -7,6 +7,7 @@ mod progress;
 mod recipe;
 pub mod supervised;
 pub mod task;
+pub mod tracking;
 
 pub use loss::{Targets, cross_entropy};
 pub use optimiser::optimiser;

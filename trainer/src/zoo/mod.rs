@@ -3,6 +3,7 @@
 pub mod digits;
 pub mod fcn;
 pub mod mobilenet;
+pub mod mpn;
 pub mod segnet;
 pub mod street;
 

@@ -93,7 +93,7 @@ impl Builder {
     }
 }
 
-/// Builds the network: inputs `nodes` `[1, 1, n, 9]`, `edges` `[1, 1, e, 15]`, the lists `from` (tracks) and `to`
+/// Builds the network: inputs `nodes` `[1, 1, n, 9]`, `edges` `[1, 1, e, 16]`, the lists `from` (tracks) and `to`
 /// (detections); outputs the logits of edges `[1, 1, e, 1]` and of nodes `[1, 1, n, 1]`.
 ///
 /// # Errors
@@ -106,8 +106,8 @@ pub fn network(sizes: Sizes) -> Result<Mpn, GraphError> {
     let e = b.graph.add_rows_input("edges", edges, EDGE_FEATURES as u32)?;
     let from = b.graph.add_index_input("from", edges)?;
     let to = b.graph.add_index_input("to", edges)?;
-    let first = b.layers("encode.node", x, hidden, state)?;
-    let first_edge = b.layers("encode.edge", e, hidden, state)?;
+    let first = b.layers("encode_node", x, hidden, state)?;
+    let first_edge = b.layers("encode_edge", e, hidden, state)?;
     let (mut node, mut edge) = (first, first_edge);
     let mut scores = Vec::new();
     for step in 0..steps {

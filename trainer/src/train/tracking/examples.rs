@@ -20,28 +20,13 @@ pub(super) struct Example {
     pub(super) people: Vec<[f32; 2]>,
 }
 
-/// Features of an edge that labels depend on.
+/// The feature of an edge that is its overlap.
 const OVERLAP: usize = 4;
-const FRAMES: usize = 9;
 /// Detections of a track that say who it is.
 const MEMORY: usize = 10;
 
-/// What the weights of an example's edges are.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Weights {
-    /// Of a link from frame to frame.
-    pub(super) near: f32,
-    /// Of a link over a gap.
-    pub(super) far: f32,
-    /// Of an edge over a gap at which one end is a false alarm.
-    pub(super) stray: f32,
-    /// Of a link to an older track of a person whom a newer one shows too.
-    pub(super) older: f32,
-}
-
-impl Weights {
-    pub(super) const DEFAULT: Self = Self { near: 2.0, far: 4.0, stray: 0.25, older: 0.3 };
-}
+/// Weight of an edge to an older track of a person whom a newer one shows too.
+const OLDER: f32 = 0.3;
 
 /// Who a track is.
 #[derive(Clone, Debug, Default)]
@@ -97,25 +82,18 @@ impl Recorder<'_> {
     }
 
     /// Labels and weights of all edges and nodes.
-    fn label(&mut self, weights: &Weights) {
+    fn label(&mut self) {
         let of = |example: &Example, edge: usize, feature: usize| example.edges[edge * EDGE_FEATURES + feature];
         let mut links = Vec::new();
         for edge in 0..self.example.from.len() {
             let [from, to] = [self.example.from[edge], self.example.to[edge]].map(usize::from);
             let ((track, near), (detection, beside)) = (self.who(from), self.who(to));
-            let far = of(&self.example, edge, FRAMES) > 0.15;
             let link = track.is_some() && track == detection;
             // Who nearly shows the other's person may be right or wrong.
             let unclear = (track.is_none() && detection.is_none())
                 || (detection.is_none() && track == beside)
                 || (track.is_none() && detection == near);
-            let weight = match (link, far) {
-                _ if unclear => 0.0,
-                (true, true) => weights.far,
-                (true, false) => weights.near,
-                (false, true) if track.is_none() || detection.is_none() => weights.stray,
-                (false, _) => 1.0,
-            };
+            let weight = if unclear { 0.0 } else { 1.0 };
             let overlap = of(&self.example, edge, OVERLAP).clamp(0.02, 0.98);
             let prior = (overlap / (1.0 - overlap)).ln();
             links.push([prior, f32::from(u8::from(link)), weight]);
@@ -129,7 +107,7 @@ impl Recorder<'_> {
                 let first = (0..links.len()).filter(same).find(|&e| last(e) == newest);
                 if first != Some(edge) {
                     links[edge][1] = 0.5;
-                    links[edge][2] = if last(edge) == newest { 0.0 } else { weights.older };
+                    links[edge][2] = if last(edge) == newest { 0.0 } else { OLDER };
                 }
             }
         }
@@ -178,7 +156,7 @@ impl Network for Recorder<'_> {
     }
 
     fn edge(&mut self, at: usize, features: &[f32; EDGE_FEATURES]) {
-        self.example.edges[at * EDGE_FEATURES..][..EDGE_FEATURES].copy_from_slice(features);
+        self.example.edges[at * EDGE_FEATURES..][..EDGE_FEATURES].copy_from_slice(&crate::track::mpn::mask(*features));
         if let Some(net) = &mut self.net {
             net.edge(at, features);
         }
@@ -190,7 +168,7 @@ impl Network for Recorder<'_> {
         if let Some(net) = &mut self.net {
             net.run(from, to);
         }
-        self.label(&Weights::DEFAULT);
+        self.label();
         self.shaken = from.iter().map(|_| self.noise * normal(self.rng) as f32).collect();
         self.found.push(std::mem::take(&mut self.example));
         self.viewed.clear();

@@ -101,7 +101,8 @@ impl Task for Graphs<'_> {
         for pair in values.chunks_exact(2) {
             let links = entropy(&pair[0], Some(&answers.prior), &answers.links, &answers.link_weights);
             let people = entropy(&pair[1], None, &answers.people, &answers.person_weights);
-            let loss = links.mul_scalar(EDGE_LOSS) + people;
+            let l2: f32 = std::env::var("L2").map_or(0.0, |s| s.parse().unwrap());
+            let loss = links.mul_scalar(EDGE_LOSS) + people + pair[0].clone().powi_scalar(2).mean().mul_scalar(l2);
             total = Some(match total {
                 None => loss,
                 Some(sum) => sum + loss,
