@@ -4,7 +4,7 @@
 //! its list with the largest sum of MOTA and IDF1 over all training sequences together ("overall"), if that gains at
 //! least [`GAIN`], in rounds, until a round changes nothing or [`ROUNDS`] are done. The flow takes over
 //! the least score that SORT has found, which is the detector's matter more than the tracker's; the social tracker takes
-//! over what the flow has found and searches its own parameters.
+//! over what this finds for the flow, with as many passes as it has itself, and searches its own parameters.
 
 use super::Settings;
 use super::flow::{FlowParams, SocialParams};
