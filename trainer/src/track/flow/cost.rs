@@ -29,7 +29,7 @@ impl<'a> Costs<'a> {
     /// A link that costs more than an end and a beginning is left out: no optimum has it.
     pub(super) fn network(&self, expected: impl Fn(usize, usize) -> Expected) -> Network {
         let nodes = self.nodes;
-        let gap = ((self.params.gap * self.frame_rate).round() as usize).max(1);
+        let gap = self.params.gap.max(1);
         let mut links = Vec::new();
         for (from, node) in nodes.all.iter().enumerate() {
             for frame in node.frame + 1..=(node.frame + gap).min(nodes.frames()) {
@@ -42,7 +42,7 @@ impl<'a> Costs<'a> {
             }
         }
         let FlowParams { worth, trust, ends, .. } = *self.params;
-        let detections = nodes.all.iter().map(|node| trust * (worth - node.log_odds)).collect();
+        let detections = nodes.all.iter().map(|node| -worth - trust * node.log_odds).collect();
         Network { detections, entry: ends, exit: ends, links }
     }
 
@@ -60,16 +60,16 @@ impl<'a> Costs<'a> {
         let FlowParams { miss, size, .. } = *self.params;
         let frames = b.frame - a.frame;
         let time = frames as f64 / self.frame_rate;
-        let height = (a.bbox.h + b.bbox.h) / 2.0;
-        let growth = (b.bbox.h / a.bbox.h).ln();
-        let fixed = miss * (frames - 1) as f64 + growth * growth / (2.0 * size * size * (1.0 + time));
-        if fixed >= 2.0 * self.params.ends {
-            return fixed;
+        let growth = (b.bbox.h / a.bbox.h).ln().powi(2) / (size * size * (1.0 + time));
+        let missed = miss * (frames - 1) as f64;
+        if missed + surprise(growth) >= 2.0 * self.params.ends {
+            return missed + surprise(growth);
         }
+        let height = (a.bbox.h + b.bbox.h) / 2.0;
         let Expected { later, earlier } = expected();
-        let forwards = self.deviation(later, a.at(), b.at(), height, time);
-        let backwards = self.deviation(earlier, b.at(), a.at(), height, time);
-        fixed + (forwards + backwards) / 2.0
+        let forwards = self.deviation(later, a.at(), b.at(), height, time, growth);
+        let backwards = self.deviation(earlier, b.at(), a.at(), height, time, growth);
+        missed + (forwards + backwards) / 2.0
     }
 
     /// Negative logarithm of the likelihood of `found`, relative to its maximum one frame on where the velocity is known.
@@ -80,6 +80,7 @@ impl<'a> Costs<'a> {
         found: [f64; 2],
         height: f64,
         time: f64,
+        growth: f64,
     ) -> f64 {
         let FlowParams { place, speed, turn, .. } = *self.params;
         let variance = |change: f64, time: f64| place * place + (change * time).powi(2);
@@ -87,8 +88,17 @@ impl<'a> Costs<'a> {
         let variance = variance(if expected.is_some() { turn } else { speed }, time);
         let from = expected.unwrap_or(start);
         let square = ((found[0] - from[0]).powi(2) + (found[1] - from[1]).powi(2)) / (height * height);
-        square / (2.0 * variance) + (variance / least).ln()
+        surprise(square / variance + growth) + (variance / least).ln()
     }
+}
+
+/// Degrees of freedom of the distribution of places and heights: few, since some people run and some cameras turn.
+const FREEDOM: f64 = 2.0;
+
+/// Negative logarithm of Student's distribution in three dimensions, relative to its maximum, at a squared distance in
+/// standard deviations.
+fn surprise(square: f64) -> f64 {
+    (FREEDOM + 3.0) / 2.0 * (square / FREEDOM).ln_1p()
 }
 
 /// `at` after `time` seconds with this velocity.

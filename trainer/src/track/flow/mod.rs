@@ -1,9 +1,10 @@
 //! Trackers that choose all tracks of a sequence at once, those of least cost.
 //!
-//! Costs are negative logarithms of likelihoods. A detection brings its log-odds above [`FlowParams::worth`]; beginning
+//! Costs are negative logarithms of likelihoods. A detection brings its worth and a part of its log-odds; beginning
 //! and end of a track cost a fixed amount; a link costs how far the later box is from where the earlier one would have
 //! gone, in standard deviations, the width of that distribution and a fixed amount for each frame missed between
-//! them. Distances are in heights of the person, times in seconds, so that parameters serve any image size, distance and frame rate.
+//! them. Distances are in heights of the person and speeds in heights a second, so that parameters serve any image size,
+//! distance and frame rate; gaps count in frames.
 //!
 //! The first pass expects that people stand, with a deviation that grows with their speed. Later passes take velocities
 //! from the tracks of the pass before: from the earlier box forwards, from the later one backwards. The social tracker
@@ -27,16 +28,19 @@ pub use social::SocialParams;
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct FlowParams {
-    /// Log-odds at which a detection is worth nothing; those above pull a track, those below push it away.
+    /// Detections with a lower score are left out; none where there is no such bound.
+    pub score: Option<f64>,
+    /// What a detection in a track is worth, whatever its score.
     pub worth: f64,
-    /// Factor of the log-odds; below 1 because a false detection is often found again in the next frame.
+    /// What it is worth for each unit of its log-odds; below 1 because a false detection is often found again in the
+    /// next frame.
     pub trust: f64,
     /// Cost of a track's beginning, and of its end.
     pub ends: f64,
     /// Cost of each frame without detection within a track.
     pub miss: f64,
-    /// Longest link in seconds.
-    pub gap: f64,
+    /// Longest link in frames; 1 bridges no missing detection.
+    pub gap: usize,
     /// Standard deviation of a box's place, in heights.
     pub place: f64,
     /// Standard deviation of a person's speed where the velocity is not known, in heights a second.
@@ -49,25 +53,26 @@ pub struct FlowParams {
     pub memory: f64,
     /// Passes at most; the first knows no velocity.
     pub passes: usize,
-    /// Gaps of at most so many seconds within a track are filled along a straight line.
-    pub fill: f64,
+    /// Gaps of at most so many frames within a track are filled along a straight line.
+    pub fill: usize,
 }
 
 impl Default for FlowParams {
     fn default() -> Self {
         Self {
+            score: Some(0.8),
             worth: 2.0,
-            trust: 1.0,
+            trust: 0.25,
             ends: 4.0,
-            miss: 0.1,
-            gap: 1.0,
+            miss: 0.4,
+            gap: 20,
             place: 0.08,
-            speed: 1.0,
+            speed: 1.5,
             turn: 0.5,
             size: 0.12,
             memory: 1.0,
             passes: 3,
-            fill: 1.0,
+            fill: 5,
         }
     }
 }
@@ -93,7 +98,7 @@ impl Flow {
     }
 
     fn solve(&self) -> Vec<Row> {
-        let nodes = Nodes::new(&self.frames);
+        let nodes = Nodes::new(&self.frames, self.params.score);
         let FlowParams { memory, passes, fill, .. } = self.params;
         let rate = self.scene.frame_rate;
         let costs = Costs::new(&self.params, &nodes, rate);
@@ -113,7 +118,7 @@ impl Flow {
             }
             tracks = next;
         }
-        tracks.rows(&nodes, (fill * rate).round() as usize)
+        tracks.rows(&nodes, fill)
     }
 }
 

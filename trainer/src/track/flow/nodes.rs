@@ -33,17 +33,18 @@ pub(super) struct Nodes {
 }
 
 impl Nodes {
-    /// Nodes of the frames' detections; what is no box is left out.
+    /// Nodes of the frames' detections; what is no box or has a lower score than `least` is left out.
     ///
     /// Scores are probabilities where none of the sequence is outside of 0 to 1; otherwise they are taken for log-odds.
-    pub(super) fn new(frames: &[Vec<Detection>]) -> Self {
+    pub(super) fn new(frames: &[Vec<Detection>], least: Option<f64>) -> Self {
         let fine = |d: &&Detection| d.bbox.is_box() && d.score.is_finite();
         let probable = frames.iter().flatten().filter(fine).all(|d| (0.0..=1.0).contains(&d.score));
         let most = ((1.0 - SURE) / SURE).ln();
         let mut all = Vec::new();
         let mut begins = vec![0];
         for (i, detections) in frames.iter().enumerate() {
-            all.extend(detections.iter().filter(fine).map(|&Detection { bbox, score }| {
+            let good = |d: &&Detection| fine(d) && least.is_none_or(|least| d.score >= least);
+            all.extend(detections.iter().filter(good).map(|&Detection { bbox, score }| {
                 let odds = if probable { (score / (1.0 - score)).ln() } else { score };
                 Node { frame: i + 1, bbox, score, log_odds: odds.clamp(-most, most) }
             }));
@@ -158,4 +159,54 @@ fn slope<'n>(nodes: impl Iterator<Item = &'n Node>, frame_rate: f64) -> Option<V
     let spread: f64 = points.iter().map(|p| (p.0 - time).powi(2)).sum();
     let along = |axis: usize| points.iter().map(|p| (p.0 - time) * p.1[axis]).sum::<f64>() / spread;
     Some([along(0), along(1)])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn detection(x: f64, score: f64) -> Detection {
+        Detection { bbox: BBox { x, y: 0.0, w: 10.0, h: 20.0 }, score }
+    }
+
+    #[test]
+    fn probabilities_become_log_odds_and_other_scores_stay() {
+        let odds = |scores: &[f64]| {
+            let frames = vec![scores.iter().map(|&s| detection(0.0, s)).collect()];
+            Nodes::new(&frames, None).all.iter().map(|n| n.log_odds).collect::<Vec<_>>()
+        };
+        assert_eq!(odds(&[0.5, 1.0]), [0.0, (0.999f64 / 0.001).ln()]);
+        assert_eq!(odds(&[-2.0, 0.5, 30.0]), [-2.0, 0.5, (0.999f64 / 0.001).ln()]);
+    }
+
+    #[test]
+    fn weak_detections_and_empty_boxes_are_left_out() {
+        let flat = Detection { bbox: BBox { x: 0.0, y: 0.0, w: 0.0, h: 2.0 }, score: 0.9 };
+        let nodes = Nodes::new(&[vec![detection(1.0, 0.3), detection(2.0, 0.5), flat], vec![]], Some(0.5));
+        assert_eq!((nodes.all.len(), nodes.frames(), nodes.of_frame(2)), (1, 2, 1..1));
+    }
+
+    #[test]
+    fn gaps_are_filled_along_a_line_up_to_a_length() {
+        let frames = vec![vec![detection(0.0, 1.0)], vec![], vec![], vec![detection(30.0, 1.0)]];
+        let nodes = Nodes::new(&frames, None);
+        let tracks = Tracks::new(&nodes, vec![vec![0, 1]]);
+        let xs = |fill| tracks.rows(&nodes, fill).iter().map(|row| row.bbox.x).collect::<Vec<_>>();
+        assert_eq!(xs(2), [0.0, 10.0, 20.0, 30.0]);
+        assert_eq!(xs(1), [0.0, 30.0]);
+    }
+
+    #[test]
+    fn velocities_are_slopes_of_what_lies_on_one_side() {
+        // Four frames at 10 pixels a frame, then four at 20.
+        let x = |f: usize| if f < 4 { 10.0 * f as f64 } else { 30.0 + 20.0 * (f - 3) as f64 };
+        let frames: Vec<Vec<Detection>> = (0..8).map(|f| vec![detection(x(f), 1.0)]).collect();
+        let nodes = Nodes::new(&frames, None);
+        let motion = Tracks::new(&nodes, vec![(0..8).collect()]).motion(&nodes, 0.3, 10.0);
+        let rounded = |v: Option<Velocity>| v.map(|v| (v[0].round(), v[1].round()));
+        assert_eq!(rounded(motion[3].before), Some((100.0, 0.0)));
+        assert_eq!(rounded(motion[3].after), Some((200.0, 0.0)));
+        assert_eq!(rounded(motion[1].before), None);
+        assert_eq!(rounded(motion[6].after), None);
+    }
 }

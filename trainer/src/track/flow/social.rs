@@ -47,7 +47,7 @@ pub struct SocialParams {
 impl Default for SocialParams {
     fn default() -> Self {
         Self {
-            flow: FlowParams { passes: 6, ..FlowParams::default() },
+            flow: FlowParams { passes: 5, ..FlowParams::default() },
             push: 0.3,
             range: 0.3,
             ahead: 0.5,
@@ -232,4 +232,70 @@ fn groups(params: &SocialParams, nodes: &Nodes, tracks: &Tracks, frame_rate: f64
     }
     groups.iter_mut().for_each(|group| group.sort_unstable());
     groups
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::mot::{BBox, Detection};
+
+    const RATE: f64 = 10.0;
+
+    /// Boxes 40 wide and 100 high around the centres that `at` gives for each frame from 1 on; all as one track each.
+    fn scene(frames: usize, people: &[&dyn Fn(f64) -> [f64; 2]]) -> (Nodes, Tracks) {
+        let detection = |[x, y]: [f64; 2]| Detection {
+            bbox: BBox { x: x - 20.0, y: y - 50.0, w: 40.0, h: 100.0 },
+            score: 0.9,
+        };
+        let frames: Vec<Vec<Detection>> =
+            (1..=frames).map(|f| people.iter().map(|at| detection(at(f as f64))).collect()).collect();
+        let nodes = Nodes::new(&frames, None);
+        let list =
+            (0..people.len()).map(|p| (0..frames.len()).map(|f| f * people.len() + p).collect()).collect();
+        let tracks = Tracks::new(&nodes, list);
+        (nodes, tracks)
+    }
+
+    #[test]
+    fn those_who_walk_together_are_a_group_and_others_are_not() {
+        let (nodes, tracks) = scene(
+            20,
+            &[&|t| [100.0 + 5.0 * t, 200.0], &|t| [150.0 + 5.0 * t, 200.0], &|t| [300.0 - 5.0 * t, 200.0]],
+        );
+        let groups = groups(&SocialParams::default(), &nodes, &tracks, RATE);
+        assert_eq!(groups, [vec![1], vec![0], vec![]]);
+        let brief = SocialParams { together: 2.1, ..SocialParams::default() };
+        assert!(super::groups(&brief, &nodes, &tracks, RATE).iter().all(Vec::is_empty));
+    }
+
+    #[test]
+    fn a_member_is_expected_at_the_groups_side() {
+        // The second turns round after frame 20; the first, lost there, is expected to turn with it.
+        let turned = |t: f64| if t < 20.0 { 5.0 * t } else { 200.0 - 5.0 * t };
+        let (nodes, mut tracks) =
+            scene(30, &[&|t| [100.0 + 5.0 * t, 200.0], &|t| [150.0 + turned(t), 200.0]]);
+        tracks = Tracks::new(&nodes, vec![tracks.list[0][..20].to_vec(), tracks.list[1].clone()]);
+        let motion = tracks.motion(&nodes, 1.0, RATE);
+        let place = |grouping: f64| {
+            let params = SocialParams { grouping, push: 0.0, ..SocialParams::default() };
+            let social = Social::new(&params, &nodes, &tracks, &motion, RATE);
+            social.expected(2 * 19, 2 * 29).later.expect("twenty detections have a velocity")[0]
+        };
+        assert!((place(0.0) - (200.0 + 50.0)).abs() < 1e-6, "{}", place(0.0));
+        assert!((place(1.0) - (200.0 - 50.0)).abs() < 1e-6, "{}", place(1.0));
+    }
+
+    #[test]
+    fn people_who_would_meet_are_pushed_apart() {
+        let (nodes, tracks) = scene(10, &[&|t| [100.0 + 5.0 * t, 195.0], &|t| [210.0 - 5.0 * t, 205.0]]);
+        let motion = tracks.motion(&nodes, 1.0, RATE);
+        let params = SocialParams { ahead: 0.0, ..SocialParams::default() };
+        let social = Social::new(&params, &nodes, &tracks, &motion, RATE);
+        let [first, second] = [18, 19].map(|node| social.forwards[node].expect("a velocity").acceleration);
+        assert!(first[0] < 0.0 && first[1] < 0.0, "{first:?}");
+        assert_eq!(first, second.map(|a| -a));
+        let strength = first[0].hypot(first[1]) / 100.0;
+        let distance = f64::hypot(10.0, 10.0) / 100.0;
+        assert!((strength - params.push * (-distance / params.range).exp()).abs() < 1e-9);
+    }
 }
