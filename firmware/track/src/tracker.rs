@@ -95,7 +95,7 @@ impl Settings {
             neighbours: 4,
             gap_seconds: 2.0,
             gap_frames: 40,
-            gap_per_hit: 2,
+            gap_per_hit: 1,
             noise: Noise { process: 0.25, measurement: 0.06, velocity: 0.8 },
             edge_weight: 1.0,
             edge_threshold: -4.0,

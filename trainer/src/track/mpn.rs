@@ -122,15 +122,6 @@ impl FloatNetwork {
     }
 }
 
-/// temporary
-pub fn mask(mut f: [f32; EDGE_FEATURES]) -> [f32; EDGE_FEATURES] {
-    static M: std::sync::OnceLock<(Vec<usize>, bool)> = std::sync::OnceLock::new();
-    let (m, a) = M.get_or_init(|| (std::env::var("MASK").map_or(Vec::new(), |s| s.split(',').map(|x| x.parse().unwrap()).collect()), std::env::var("ABS").is_ok()));
-    m.iter().for_each(|&i| f[i] = 0.0);
-    if *a { for i in [0, 5] { f[i] = f[i].abs(); } }
-    f
-}
-
 impl Network for FloatNetwork {
     fn begin(&mut self, nodes: usize, edges: usize) {
         self.nodes.clear();
@@ -144,7 +135,7 @@ impl Network for FloatNetwork {
     }
 
     fn edge(&mut self, at: usize, features: &[f32; EDGE_FEATURES]) {
-        self.edges[at * EDGE_FEATURES..][..EDGE_FEATURES].copy_from_slice(&mask(*features));
+        self.edges[at * EDGE_FEATURES..][..EDGE_FEATURES].copy_from_slice(features);
     }
 
     fn run(&mut self, from: &[u16], to: &[u16]) {
@@ -159,9 +150,8 @@ impl Network for FloatNetwork {
         let inputs: Vec<_> = feeds.iter().map(|feed| feed.tensor(&device)).collect();
         let run = exec::run(&self.graph, &self.weights, &inputs, &self.want, Mode::Evaluate, &mut NoTap);
         let run = run.expect("the inputs are those of the network");
-        self.logits = [0, 1].map(|i| {
-            run.values[i].float().into_data().try_into_vec().expect("logits are f32")
-        });
+        self.logits =
+            [0, 1].map(|i| run.values[i].float().into_data().try_into_vec().expect("logits are f32"));
     }
 
     fn edge_logit(&self, at: usize) -> f32 {

@@ -23,8 +23,7 @@ pub fn optimiser(rule: &Optimiser, graph: &Graph, weights: &Weights) -> ModuleOp
     let vectors = ParamGroup::from_ids(vectors);
     match rule {
         Optimiser::AdamW { decay, .. } => {
-            let clip = std::env::var("CLIP").ok().map(|s| burn::optim::grad_clipping::GradientClippingConfig::Norm(s.parse().unwrap()));
-            let config = |decay| AdamWConfig::new().with_epsilon(EPSILON).with_weight_decay(decay).with_grad_clipping(clip.clone()).build();
+            let config = |decay| AdamWConfig::new().with_epsilon(EPSILON).with_weight_decay(decay).build();
             ModuleOptimizer::from(config(*decay)).with_group(vectors, config(0.0), None)
         }
         Optimiser::Sgd { momentum, decay, .. } => {

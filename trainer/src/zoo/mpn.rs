@@ -50,7 +50,13 @@ struct Builder {
 }
 
 impl Builder {
-    fn dense(&mut self, name: &str, like: Option<NodeId>, x: ValueId, out: u32) -> Result<ValueId, GraphError> {
+    fn dense(
+        &mut self,
+        name: &str,
+        like: Option<NodeId>,
+        x: ValueId,
+        out: u32,
+    ) -> Result<ValueId, GraphError> {
         let dense = Dense { out_features: out, bias: true, fused: Activation::None };
         let made = match like {
             Some(like) => self.graph.push_like(name, like, &[x])?,
@@ -61,7 +67,11 @@ impl Builder {
 
     /// The first node of this name's end: that of the first step, whose weights all steps share.
     fn first(&self, end: &str) -> Option<NodeId> {
-        self.graph.nodes.iter().position(|n| n.name.split_once('.').is_some_and(|(_, e)| e == end)).map(NodeId)
+        self.graph
+            .nodes
+            .iter()
+            .position(|n| n.name.split_once('.').is_some_and(|(_, e)| e == end))
+            .map(NodeId)
     }
 
     /// Two dense layers; the second has a rectifier where it makes a state.
@@ -120,10 +130,7 @@ pub fn network(sizes: Sizes) -> Result<Mpn, GraphError> {
         let future = b.largest(&name("future"), edge, from, nodes)?;
         let heard = b.join(&name("heard"), &[past, future, node, first])?;
         node = b.layers(&name("node"), heard, hidden, state)?;
-        scores.push([
-            b.layers(&name("link"), edge, state, 1)?,
-            b.layers(&name("person"), node, state, 1)?,
-        ]);
+        scores.push([b.layers(&name("link"), edge, state, 1)?, b.layers(&name("person"), node, state, 1)?]);
     }
     if let Some(last) = scores.last() {
         last.iter().for_each(|v| b.graph.add_output(*v));

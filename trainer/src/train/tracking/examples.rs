@@ -83,7 +83,8 @@ impl Recorder<'_> {
 
     /// Labels and weights of all edges and nodes.
     fn label(&mut self) {
-        let of = |example: &Example, edge: usize, feature: usize| example.edges[edge * EDGE_FEATURES + feature];
+        let of =
+            |example: &Example, edge: usize, feature: usize| example.edges[edge * EDGE_FEATURES + feature];
         let mut links = Vec::new();
         for edge in 0..self.example.from.len() {
             let [from, to] = [self.example.from[edge], self.example.to[edge]].map(usize::from);
@@ -156,7 +157,7 @@ impl Network for Recorder<'_> {
     }
 
     fn edge(&mut self, at: usize, features: &[f32; EDGE_FEATURES]) {
-        self.example.edges[at * EDGE_FEATURES..][..EDGE_FEATURES].copy_from_slice(&crate::track::mpn::mask(*features));
+        self.example.edges[at * EDGE_FEATURES..][..EDGE_FEATURES].copy_from_slice(features);
         if let Some(net) = &mut self.net {
             net.edge(at, features);
         }

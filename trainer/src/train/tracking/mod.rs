@@ -39,6 +39,8 @@ pub struct Rounds {
 
 /// Weight of the edges' loss; the nodes' has 1.
 const EDGE_LOSS: f32 = 1.5;
+/// Weight of the mean square of the edge logits: the overlap decides unless there is a reason.
+const SHRINK: f32 = 0.1;
 
 /// Answers to the graphs of a share.
 pub(super) struct Answers {
@@ -101,8 +103,9 @@ impl Task for Graphs<'_> {
         for pair in values.chunks_exact(2) {
             let links = entropy(&pair[0], Some(&answers.prior), &answers.links, &answers.link_weights);
             let people = entropy(&pair[1], None, &answers.people, &answers.person_weights);
-            let l2: f32 = std::env::var("L2").map_or(0.0, |s| s.parse().unwrap());
-            let loss = links.mul_scalar(EDGE_LOSS) + people + pair[0].clone().powi_scalar(2).mean().mul_scalar(l2);
+            let loss = links.mul_scalar(EDGE_LOSS)
+                + people
+                + pair[0].clone().powi_scalar(2).mean().mul_scalar(SHRINK);
             total = Some(match total {
                 None => loss,
                 Some(sum) => sum + loss,
@@ -192,7 +195,8 @@ pub fn run(
             break;
         }
     }
-    let outcome = outcome.unwrap_or(Outcome { best: 0.0, best_epoch: 0, epochs: 0, interrupted: false, seconds: 0.0 });
+    let outcome =
+        outcome.unwrap_or(Outcome { best: 0.0, best_epoch: 0, epochs: 0, interrupted: false, seconds: 0.0 });
     if !outcome.interrupted {
         supervised::save(options.out, &mpn.graph, "trained in rounds")?;
     }
