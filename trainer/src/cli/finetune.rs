@@ -277,6 +277,7 @@ impl Course {
             threads: 1,
             optimiser: Optimiser::AdamW { rate: 1e-2, decay: 1e-2 },
             augment: Augment::default(),
+            contraction: None,
             ..self.whole_recipe(split)
         }
     }
@@ -300,6 +301,7 @@ impl Course {
                 Changes::None => Augment::default(),
                 Changes::Photos => mobilenet::augment(),
             },
+            contraction: None,
         }
     }
 }

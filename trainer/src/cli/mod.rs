@@ -19,6 +19,7 @@ mod run;
 mod stop;
 mod text;
 mod train;
+mod train_graphs;
 
 use clap::{Parser, Subcommand};
 use miette::{IntoDiagnostic, MietteHandlerOpts};

@@ -10,3 +10,4 @@ pub mod curves;
 pub mod facts;
 mod font;
 pub mod overlay;
+pub mod repeated;

@@ -6,12 +6,13 @@ use crate::graph::{Graph, ParamId};
 use burn::module::ParamGroup;
 use burn::optim::decay::WeightDecayConfig;
 use burn::optim::momentum::MomentumConfig;
-use burn::optim::{AdamWConfig, ModuleOptimizer, SgdConfig};
+use burn::optim::{AdamConfig, AdamWConfig, ModuleOptimizer, SgdConfig};
 
 /// Adam's epsilon, as in PyTorch.
 const EPSILON: f32 = 1e-8;
 
-/// The optimiser of a recipe for the parameters of `graph`. Vectors are exempt from weight decay.
+/// The optimiser of a recipe for the parameters of `graph`. Vectors are exempt from weight decay; of Adam, all but the
+/// named matrices are.
 pub fn optimiser(rule: &Optimiser, graph: &Graph, weights: &Weights) -> ModuleOptimizer {
     let vectors: Vec<_> = graph
         .params
@@ -25,6 +26,16 @@ pub fn optimiser(rule: &Optimiser, graph: &Graph, weights: &Weights) -> ModuleOp
         Optimiser::AdamW { decay, .. } => {
             let config = |decay| AdamWConfig::new().with_epsilon(EPSILON).with_weight_decay(decay).build();
             ModuleOptimizer::from(config(*decay)).with_group(vectors, config(0.0), None)
+        }
+        Optimiser::Adam { penalty, penalised, .. } => {
+            let matrices =
+                graph.nodes.iter().filter(|n| penalised.contains(&n.name)).filter_map(|n| n.params.first());
+            let matrices = ParamGroup::from_ids(matrices.map(|id| weights.burn_id(*id)).collect());
+            let config = |penalty: Option<f32>| {
+                let penalty = penalty.map(WeightDecayConfig::new);
+                AdamConfig::new().with_epsilon(EPSILON).with_weight_decay(penalty).build()
+            };
+            ModuleOptimizer::from(config(None)).with_group(matrices, config(Some(*penalty)), None)
         }
         Optimiser::Sgd { momentum, decay, .. } => {
             let config = |decay: Option<f32>| {

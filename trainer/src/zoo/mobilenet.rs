@@ -63,6 +63,7 @@ pub fn recipe() -> Recipe {
         evaluate_every: 1,
         patience: 0,
         augment: augment(),
+        contraction: None,
     }
 }
 

@@ -59,7 +59,10 @@ impl<'a, T: Task> Trainer<'a, T> {
                 .map_err(|e| TrainError::Recipe(format!("{}: optimiser state: {e}", last.display())))?;
         }
         let steps = task.examples() / recipe.batch;
-        Ok(Self { graph, average, recipe, task, options, device, weights, optimiser, progress, steps })
+        let mut trainer =
+            Self { graph, average, recipe, task, options, device, weights, optimiser, progress, steps };
+        trainer.contract()?;
+        Ok(trainer)
     }
 
     /// Returns true where it was interrupted.
