@@ -5,11 +5,11 @@
 
 use dunlin::{AlignedVec, Model, Session, Storage, Target};
 use dunlin_emulator::board::{BOARDS, Board, MICROBIT};
+use dunlin_emulator::meter::drawn_inputs;
 use dunlin_emulator::{
     EmulateError, Job, JobOutcome, Options, Report, Run, Stage, emulation_is_off, leave_out, run,
 };
 use dunlin_tests::cases::{self, seeded};
-use dunlin_tests::draw::Draw;
 use dunlin_tests::golden::operators::{self, PARTS};
 use dunlin_tests::golden::{self, COUNTS};
 use dunlin_tests::host::{self, Tables};
@@ -228,11 +228,7 @@ fn model_job(path: &Path) -> Expected {
     let mut tables = Box::new(Storage::<1024, 2048, 4096>::new());
     let parsed =
         Model::parse(file.as_slice(), &mut tables).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-    let mut draw = Draw::seeded(7);
-    let inputs: Vec<Vec<u8>> = parsed
-        .inputs()
-        .map(|t| draw.bytes(t.bytes() as usize).into_iter().map(|b| b as u8).collect())
-        .collect();
+    let inputs = drawn_inputs(&parsed);
     let (mut arena, mut state) =
         (AlignedVec::zeroed(parsed.arena_bytes()), AlignedVec::zeroed(parsed.state_bytes()));
     let mut session =

@@ -123,6 +123,15 @@ impl InputScaling {
     }
 }
 
+/// How a number becomes what a network is trained to: `(number − mean) / std`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TargetScaling {
+    /// Mean of the training examples.
+    pub mean: f32,
+    /// Their standard deviation.
+    pub std: f32,
+}
+
 /// What a person wants to know about a model.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Meta {
@@ -134,6 +143,9 @@ pub struct Meta {
     pub ignore: Option<u8>,
     /// Scaling of raw inputs.
     pub input: Option<InputScaling>,
+    /// Where the outputs are trained to a number: how it becomes what they are trained to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<TargetScaling>,
     /// Licence of the data that it was trained on.
     pub data_licence: String,
     /// Name of the recipe.

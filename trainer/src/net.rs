@@ -1,7 +1,8 @@
 //! The builder that the zoo uses: names nodes and resolves padding, so that a network reads like its paper.
 
-use crate::graph::{Graph, GraphError, ValueId};
+use crate::graph::{DimId, Graph, GraphError, NodeId, ValueId};
 use crate::ops::*;
+use dunlin::ops::Aggregation;
 use dunlin::shape::{Pad, Padding, Shape, Window};
 
 /// Builds a [`Graph`] layer by layer. Every method returns the value that it made.
@@ -258,6 +259,107 @@ impl Net {
     /// See [`Graph::push`].
     pub fn dense(&mut self, name: &str, x: ValueId, out: u32) -> Result<ValueId, GraphError> {
         self.push(name, Dense { out_features: out, bias: true, fused: Activation::None }, &[x])
+    }
+
+    /// Fully connected layer without bias.
+    ///
+    /// # Errors
+    /// See [`Graph::push`].
+    pub fn linear(&mut self, name: &str, x: ValueId, out: u32) -> Result<ValueId, GraphError> {
+        self.push(name, Dense { out_features: out, bias: false, fused: Activation::None }, &[x])
+    }
+
+    /// Fully connected layer with bias, rectifier.
+    ///
+    /// # Errors
+    /// See [`Graph::push`].
+    pub fn dense_relu(&mut self, name: &str, x: ValueId, out: u32) -> Result<ValueId, GraphError> {
+        let x = self.dense(name, x, out)?;
+        self.relu(&format!("{name}.relu"), x)
+    }
+
+    /// Fully connected layer without bias, batch normalisation, rectifier.
+    ///
+    /// # Errors
+    /// See [`Graph::push`].
+    pub fn dense_bn_relu(&mut self, name: &str, x: ValueId, out: u32) -> Result<ValueId, GraphError> {
+        let x = self.linear(name, x, out)?;
+        let x = self.batch_norm(name, x)?;
+        self.relu(&format!("{name}.relu"), x)
+    }
+
+    /// The layer `like` once more, with the same weights.
+    ///
+    /// # Errors
+    /// See [`Graph::push_like`].
+    pub fn again(&mut self, name: &str, like: NodeId, x: &[ValueId]) -> Result<ValueId, GraphError> {
+        Ok(self.graph.push_like(name, like, x)?[0])
+    }
+
+    /// The node that writes a value.
+    pub fn node_of(&self, x: ValueId) -> Option<NodeId> {
+        self.graph.producer(x)
+    }
+
+    /// Fills the weights (not biases) of the layer that writes `x` by another rule, made of inputs and outputs of a unit.
+    pub fn initialise_by(&mut self, x: ValueId, rule: impl Fn(usize, usize) -> Init) {
+        let weight = self.graph.producer(x).and_then(|n| self.graph.node(n).params.first().copied());
+        if let Some(param) = weight.map(|id| &mut self.graph.params[id.0]) {
+            let (out, inputs) = (param.dims[0], param.dims[1..].iter().product());
+            param.init = rule(inputs, out);
+        }
+    }
+
+    /// A size that is known only when the model runs.
+    pub fn dim(&mut self, name: &str, max: u32) -> DimId {
+        self.graph.add_dim(name, max)
+    }
+
+    /// An input with a row of `channels` for each of a bounded dimension.
+    ///
+    /// # Errors
+    /// See [`Graph::add_rows_input`].
+    pub fn rows(&mut self, name: &str, dim: DimId, channels: u32) -> Result<ValueId, GraphError> {
+        self.graph.add_rows_input(name, dim, channels)
+    }
+
+    /// An input that lists a row index for each row of a bounded dimension.
+    ///
+    /// # Errors
+    /// See [`Graph::add_index_input`].
+    pub fn list(&mut self, name: &str, dim: DimId) -> Result<ValueId, GraphError> {
+        self.graph.add_index_input(name, dim)
+    }
+
+    /// The rows of `x` that `list` names.
+    ///
+    /// # Errors
+    /// See [`Graph::push`].
+    pub fn gather(&mut self, name: &str, x: ValueId, list: ValueId) -> Result<ValueId, GraphError> {
+        self.push(name, GatherRows, &[x, list])
+    }
+
+    /// The rows of `x` with one entry in `list` as one row of `dim`.
+    ///
+    /// # Errors
+    /// See [`Graph::push`].
+    pub fn scatter(
+        &mut self,
+        name: &str,
+        aggregation: Aggregation,
+        x: ValueId,
+        (list, dim): (ValueId, DimId),
+    ) -> Result<ValueId, GraphError> {
+        let rows = self.graph.dims[dim.0].max;
+        self.push(name, ScatterReduce { aggregation, rows, dim: Some(dim) }, &[x, list])
+    }
+
+    /// Channels side by side.
+    ///
+    /// # Errors
+    /// See [`Graph::push`].
+    pub fn join(&mut self, name: &str, x: &[ValueId]) -> Result<ValueId, GraphError> {
+        self.push(name, Concat { axis: Axis::C }, x)
     }
 
     /// Marks the output and hands the graph over, its parameters still unfilled.

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use dunlin::Model;
+use dunlin::format::{DType, Tensor};
 use serde::Serialize;
 
 use super::counts::{self, Edge, Region, Word};
@@ -141,7 +142,18 @@ pub fn drawn_inputs(model: &Model<'_>) -> Vec<Vec<u8>> {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         (state >> 24) as u8
     };
-    model.inputs().map(|tensor| (0..tensor.bytes()).map(|_| draw()).collect()).collect()
+    // A list of indices may name no row that is not there: the smallest set bounds all of them.
+    let rows = model.dims().iter().copied().min().unwrap_or(1).max(1);
+    let input = |tensor: &Tensor| -> Vec<u8> {
+        match tensor.dtype {
+            DType::U16 => {
+                let index = |_| (u32::from(draw()) % rows) as u16;
+                (0..tensor.bytes() / 2).map(index).flat_map(u16::to_le_bytes).collect()
+            }
+            _ => (0..tensor.bytes()).map(|_| draw()).collect(),
+        }
+    };
+    model.inputs().map(input).collect()
 }
 
 /// A region of a program, with what its node markers set apart.

@@ -5,18 +5,29 @@ use dunlin::shape::Shape;
 use dunlin_trainer::data::samples::Spec;
 use dunlin_trainer::data::{DataError, Split, cifar, folders, idx, labelled, street};
 use dunlin_trainer::graph::{Graph, InputScaling};
-use dunlin_trainer::zoo;
+use dunlin_trainer::zoo::{self, graph_models};
 use miette::{Result, bail, miette};
 use std::path::{Path, PathBuf};
 
 /// Environment variable that names the folder of all data sets.
 const VARIABLE: &str = "DUNLIN_DATA";
 
+/// Refuses a model that learnt from graphs: its examples are no pictures.
+fn refuse_graphs(name: &str) -> Result<()> {
+    match graph_models::find(name) {
+        None => Ok(()),
+        Some(_) => bail!(
+            help = format!("dunlin train {name} --resume --out DIR quantises and measures it"),
+            "`{name}` learns from graphs, which only `dunlin train` reads"
+        ),
+    }
+}
+
 /// The folder of the data.
 #[derive(Debug, clap::Args)]
 pub(super) struct DataArgs {
-    /// Folder that holds camvid/, mnist/ and cifar10/, or is one of them, or holds a folder for each class. Without
-    /// it: the folder in DUNLIN_DATA, else ../shared/data beside the checkout, else the generator's street scenes
+    /// Folder that holds camvid/, mnist/, cifar10/, planetoid_cora/, esol/ and graphs_tu/, or is one of them, or holds a
+    /// folder for each class. Without it: the folder in DUNLIN_DATA, else ../shared/data beside the checkout, else the generator's street scenes
     /// where they serve.
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
@@ -65,6 +76,7 @@ impl DataArgs {
         };
         let meta = model.metadata();
         let (name, licence) = meta.map_or(("", ""), |m| (m.name, m.data_licence));
+        refuse_graphs(name)?;
         let split = self.of_kind(name, licence, input.shape, output.shape.pixels() > 1)?;
         let labels: Vec<String> =
             meta.map(|m| m.labels.lines().map(Into::into).collect()).unwrap_or_default();
@@ -84,6 +96,7 @@ impl DataArgs {
         let (Some(input), Some(output)) = (graph.inputs.first(), graph.outputs.first()) else {
             bail!("the model has no input or no output");
         };
+        refuse_graphs(&graph.name)?;
         let segmentation = graph.shape(*output).pixels() > 1;
         self.of_kind(&graph.name, &graph.meta.data_licence, graph.shape(*input), segmentation)
     }

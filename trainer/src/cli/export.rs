@@ -142,7 +142,7 @@ fn quantised(graph: &mut Graph, args: &Args) -> Result<Vec<u8>> {
     }
     let split = args.data.of_graph(graph)?;
     passes::optimise(graph).map_err(|e| miette!("{e}"))?;
-    let batches = export::calibration_batches(graph, &split.train, args.calibration.samples as usize)
+    let batches = export::calibration_batches(graph, &split.train, args.calibration.count())
         .map_err(|e| miette!("{e}"))?;
     let weights = Weights::from_graph(graph, &Device::flex());
     let ranges = calibrate(graph, &weights, &batches, args.calibration.method()?)

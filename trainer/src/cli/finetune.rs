@@ -277,6 +277,8 @@ impl Course {
             threads: 1,
             optimiser: Optimiser::AdamW { rate: 1e-2, decay: 1e-2 },
             augment: Augment::default(),
+            clip: None,
+            contraction: None,
             ..self.whole_recipe(split)
         }
     }
@@ -300,6 +302,8 @@ impl Course {
                 Changes::None => Augment::default(),
                 Changes::Photos => mobilenet::augment(),
             },
+            clip: None,
+            contraction: None,
         }
     }
 }

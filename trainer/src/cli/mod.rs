@@ -20,6 +20,7 @@ mod stop;
 mod text;
 mod track;
 mod train;
+mod train_graphs;
 
 use clap::{Parser, Subcommand};
 use miette::{IntoDiagnostic, MietteHandlerOpts};

@@ -14,7 +14,7 @@ use dunlin_trainer::plan::{self, ValueError};
 use dunlin_trainer::quantise::FakeQuant;
 use dunlin_trainer::report::artifact::{self, Artifact};
 use dunlin_trainer::report::card::Metrics;
-use dunlin_trainer::train::{Optimiser, Recipe, checkpoint, supervised};
+use dunlin_trainer::train::{Recipe, checkpoint, supervised};
 use dunlin_trainer::zoo;
 use miette::{Result, bail, miette};
 use serde::Serialize;
@@ -188,9 +188,9 @@ pub(super) fn quantise(
     telling: &Telling<'_>,
 ) -> Result<Result8> {
     let options = export::Options::default();
-    let mut q = export::post_training(trained, &split.train, how.samples as usize, how.method()?, &options)
+    let mut q = export::post_training(trained, &split.train, how.count(), how.method()?, &options)
         .map_err(|e| miette!(help = "--observer chooses another calibration", "{e}"))?;
-    let mut words = format!("int8 by {} over {} training examples", how.name(), how.samples);
+    let mut words = format!("int8 by {} over {} training examples", how.name(), how.count());
     let recipe = std::fs::read_to_string(run.join("recipe.toml")).unwrap_or_default();
     if let Some(epochs) = how.qat.filter(|e| *e > 0) {
         let (out, epochs) = (run.join("qat"), epochs as usize);
@@ -244,8 +244,7 @@ pub(super) fn aware(q: &mut Quantised, split: &Split, recipe: &Recipe, how: &Awa
     let mut recipe = recipe.clone();
     recipe.epochs = how.epochs;
     // The weights are good already: a tenth of the rate moves them to the grid without leaving the minimum.
-    let (Optimiser::AdamW { rate, .. } | Optimiser::Sgd { rate, .. }) = &mut recipe.optimiser;
-    *rate *= 0.1;
+    *recipe.optimiser.rate_mut() *= 0.1;
     let steps = split.train.len() / recipe.batch.max(1);
     let fake = FakeQuant::new(&q.graph, &q.ranges).map_err(|e| miette!("{e}"))?.following(
         0.99,

@@ -3,13 +3,13 @@
 use super::calibration::Calibration;
 use super::data::DataArgs;
 use super::quantize::{self, Telling};
-use super::{print_json, stop, write_picture};
+use super::{print_json, stop, train_graphs, write_picture};
 use dunlin_trainer::data::Split;
 use dunlin_trainer::graph::Graph;
 use dunlin_trainer::report::artifact;
+use dunlin_trainer::train::Recipe;
 use dunlin_trainer::train::supervised::{self, History, Options, Outcome};
-use dunlin_trainer::train::{Optimiser, Recipe};
-use dunlin_trainer::zoo;
+use dunlin_trainer::zoo::{self, graph_models};
 use miette::{Result, bail, miette};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -25,29 +25,50 @@ Examples:
   dunlin train street --out runs/street
   dunlin train fcn8s --data ../shared/data --out runs/fcn8s
   dunlin train digits --data mnist --out runs/digits --epochs 5 --lr 2e-3
-  dunlin train segnet --out runs/segnet --resume")]
+  dunlin train segnet --out runs/segnet --resume
+  dunlin train gcn-cora --out runs/gcn-cora --seeds 10
+  dunlin train gn-mutag --out runs/gn-mutag --folds 10 --seeds 3")]
 pub(super) struct Args {
     /// The model.
-    #[arg(value_parser = clap::builder::PossibleValuesParser::new(zoo::NAMES))]
+    #[arg(value_parser = clap::builder::PossibleValuesParser::new(names()))]
     model: String,
     #[command(flatten)]
-    data: DataArgs,
+    pub(super) data: DataArgs,
     /// Folder of the run.
     #[arg(long, value_name = "DIR")]
-    out: PathBuf,
+    pub(super) out: PathBuf,
     #[command(flatten)]
-    changes: Changes,
+    pub(super) changes: Changes,
+    #[command(flatten)]
+    pub(super) repeat: Repeat,
     /// Continue from last.safetensors in the folder.
     #[arg(long)]
-    resume: bool,
+    pub(super) resume: bool,
     #[command(flatten)]
-    calibration: Calibration,
+    pub(super) calibration: Calibration,
     /// Print nothing while training.
     #[arg(long)]
-    quiet: bool,
+    pub(super) quiet: bool,
     /// Print the result as JSON.
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
+}
+
+/// All models.
+fn names() -> Vec<&'static str> {
+    zoo::NAMES.into_iter().chain(graph_models::ALL.iter().map(|m| m.name)).collect()
+}
+
+/// How often a model of graphs is trained.
+#[derive(Debug, clap::Args)]
+pub(super) struct Repeat {
+    /// Train a model of graphs with so many seeds, from the recipe's on, and give mean and deviation. The model is that of
+    /// the first; the others are in runs/ of the folder. With --resume, finished trainings are kept.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) seeds: Option<u32>,
+    /// Cross-validate a classifier of graphs over so many folds; without it, the first of ten is held out.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..))]
+    pub(super) folds: Option<u32>,
 }
 
 /// Changes of the model's recipe.
@@ -73,7 +94,11 @@ pub(super) struct Changes {
 impl Changes {
     /// The recipe of a model with these changes.
     pub(super) fn recipe(&self, model: &str) -> Result<Recipe> {
-        let mut recipe = zoo::recipe(model).ok_or_else(|| miette!("no model is called `{model}`"))?;
+        self.change(zoo::recipe(model).ok_or_else(|| miette!("no model is called `{model}`"))?)
+    }
+
+    /// `recipe` with these changes.
+    pub(super) fn change(&self, mut recipe: Recipe) -> Result<Recipe> {
         let set = |slot: &mut usize, value: Option<u32>| *slot = value.map_or(*slot, |v| v as usize);
         set(&mut recipe.epochs, self.epochs);
         set(&mut recipe.batch, self.batch);
@@ -83,8 +108,7 @@ impl Changes {
             if !(lr.is_finite() && lr > 0.0) {
                 bail!(help = "give a positive number, such as 1e-3", "--lr {lr}: not a learning rate");
             }
-            let (Optimiser::AdamW { rate, .. } | Optimiser::Sgd { rate, .. }) = &mut recipe.optimiser;
-            *rate = lr;
+            *recipe.optimiser.rate_mut() = lr;
         }
         Ok(recipe)
     }
@@ -103,6 +127,12 @@ struct Report<'a> {
 }
 
 pub(super) fn main(args: &Args) -> Result<()> {
+    if let Some(model) = graph_models::find(&args.model) {
+        return train_graphs::main(args, model);
+    }
+    if args.repeat.seeds.is_some() || args.repeat.folds.is_some() {
+        bail!(help = "--seed N chooses another seed", "--seeds and --folds are for models of graphs");
+    }
     let recipe = args.changes.recipe(&args.model)?;
     let split = args.data.of_zoo(&args.model)?;
     if !args.quiet && !args.json {

@@ -1,15 +1,20 @@
-//! Data sets: IDX files, image folders with masks, CIFAR-10, MOTChallenge
-//! sequences, a person's own files, and a street-scene generator.
+//! Data sets: IDX files, image folders with masks, CIFAR-10, MOTChallenge sequences, a person's own files, a street-scene
+//! generator, and graphs.
 
 pub mod augment;
 pub mod cifar;
+pub mod cora;
+pub mod esol;
 pub mod folders;
+pub mod graphs;
 pub mod idx;
 pub mod labelled;
+pub mod molecule;
 pub mod mot;
 pub mod npy;
 pub mod samples;
 pub mod street;
+pub mod tu;
 
 use crate::graph::InputScaling;
 use dunlin::shape::Shape;

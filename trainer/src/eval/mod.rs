@@ -2,6 +2,7 @@
 
 pub mod agreement;
 pub mod float;
+pub mod graphs;
 pub mod int8;
 pub mod metrics;
 pub mod tracking;

@@ -123,13 +123,26 @@ pub fn post_training(
     method: Method,
     options: &Options,
 ) -> Result<Quantised, ExportError> {
+    let batches = calibration_batches(trained, examples, count)?;
+    post_training_on(trained, &batches, method, options)
+}
+
+/// [`post_training`] on batches, each with one tensor per input.
+///
+/// # Errors
+/// A graph that cannot be quantised, batches that do not fit it.
+pub fn post_training_on(
+    trained: &Graph,
+    batches: &[Vec<Tensor<4>>],
+    method: Method,
+    options: &Options,
+) -> Result<Quantised, ExportError> {
     let mut graph = trained.clone();
     let optimise =
         if options.rewrite.keep_dead_channels { passes::optimise_keeping } else { passes::optimise };
     let passes = optimise(&mut graph)?;
-    let batches = calibration_batches(&graph, examples, count)?;
     let weights = Weights::from_graph(&graph, &Device::flex());
-    let ranges = calibrate(&graph, &weights, &batches, method)?;
+    let ranges = calibrate(&graph, &weights, batches, method)?;
     let (plan, file) = dun(&graph, &ranges, options)?;
     Ok(Quantised { graph, passes, ranges, plan, file })
 }

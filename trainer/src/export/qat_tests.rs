@@ -66,6 +66,8 @@ fn recipe() -> Recipe {
         schedule: Schedule::Cosine { warm_up: 0.0, last: 0.1 },
         average: 0.0,
         augment: Augment::default(),
+        clip: None,
+        contraction: None,
         ..crate::zoo::digits::recipe()
     }
 }

@@ -14,6 +14,10 @@ pub(super) fn initial(init: Init, dims: &[usize], rng: &mut rand_pcg::Pcg64) -> 
             let std = (2.0 / fan_in as f64).sqrt();
             (0..count).map(|_| (std * normal(rng)) as f32).collect()
         }
+        Init::GlorotUniform { fan_in, fan_out } => {
+            let limit = (6.0 / (fan_in + fan_out) as f64).sqrt();
+            (0..count).map(|_| (limit * (2.0 * rng.random::<f64>() - 1.0)) as f32).collect()
+        }
         Init::Bilinear { stride } => {
             let (kh, kw, c_in) = (dims[1], dims[2], dims[3]);
             let tap = |k: usize, size: usize| {
@@ -35,4 +39,28 @@ pub(crate) fn normal(rng: &mut rand_pcg::Pcg64) -> f64 {
     let u: f64 = 1.0 - rng.random::<f64>();
     let v: f64 = rng.random();
     (-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * v).cos()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_scheme_has_its_variance() {
+        let mut rng = rand_pcg::Pcg64::new(3, 5);
+        for (init, expected) in
+            [(Init::HeNormal { fan_in: 50 }, 0.04), (Init::GlorotUniform { fan_in: 30, fan_out: 20 }, 0.04)]
+        {
+            let values = initial(init, &[200, 200], &mut rng);
+            let mean: f32 = values.iter().sum::<f32>() / values.len() as f32;
+            let variance: f32 = values.iter().map(|v| v * v).sum::<f32>() / values.len() as f32;
+            // 40,000 numbers: a hundredth is several standard errors.
+            assert!(
+                mean.abs() < 0.01 && (variance / expected - 1.0).abs() < 0.05,
+                "{init:?}: {mean} {variance}"
+            );
+            let limit = (6.0f32 / 50.0).sqrt();
+            assert_eq!(values.iter().all(|v| v.abs() <= limit), matches!(init, Init::GlorotUniform { .. }));
+        }
+    }
 }

@@ -146,6 +146,13 @@ pub enum Init {
         /// Inputs that each output sums.
         fan_in: usize,
     },
+    /// Uniform with variance `2 / (fan_in + fan_out)` (Glorot and Bengio 2010), for layers that no rectifier follows.
+    GlorotUniform {
+        /// Inputs that each output sums.
+        fan_in: usize,
+        /// Outputs that each input serves.
+        fan_out: usize,
+    },
     /// Bilinear interpolation from each channel to itself (Long et al. 2015, section 3.3); needs `out == in`.
     Bilinear {
         /// Upsampling factor.

@@ -1,7 +1,7 @@
 //! A model's folder: the `.dun` file, its card, recipe, metrics and pictures.
 
 use super::card::{Card, Metrics, headline};
-use super::curves::{self, Point};
+use super::curves::{self, Kept, Point};
 use super::facts::Facts;
 use super::overlay::{Classes, LabelMap, Row, side_by_side};
 use super::{arena, confusion};
@@ -86,68 +86,130 @@ pub struct Artifact {
 /// # Errors
 /// A folder that cannot be written, data that does not fit the model.
 pub fn write(dun: &Path, source: &Source<'_>) -> Result<Artifact, ArtifactError> {
-    let folder = dun.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut files = Files { folder, written: Vec::new() };
-    std::fs::create_dir_all(folder)
-        .map_err(|e| ArtifactError::File { path: folder.into(), problem: e.to_string() })?;
     let bytes = source.quantised.file.as_slice();
-    let facts = Facts::read(bytes).map_err(ArtifactError::Parse)?;
+    let name = &source.float.name;
     let set = source.held_out;
     let segmentation = set.is_segmentation();
     let in_float = float::evaluate(source.float, set, source.threads).map_err(in_words)?;
     let in_int8 = int8::evaluate(bytes, set, source.threads)?;
     let metrics = Metrics::new(&set.classes, segmentation, set.len(), &in_float, &in_int8);
-    files.bytes_at(dun, bytes)?;
-    if !source.recipe.is_empty() {
-        files.bytes("recipe.toml", source.recipe.as_bytes())?;
-    }
-    let json = serde_json::to_string_pretty(&metrics).unwrap_or_default();
-    files.bytes(METRICS, json.as_bytes())?;
     let mut pictures = Vec::new();
-    let mut picture = |name: &str, caption: &str, image: RgbImage| {
-        pictures.push((name.to_string(), caption.to_string()));
-        files.picture(name, &image)
-    };
     if segmentation {
-        let caption = "photographs, truth, float and int8";
-        picture("samples.png", caption, samples(source, bytes)?)?;
+        pictures.push(("samples.png", "photographs, truth, float and int8", samples(source, bytes)?));
     }
     if !source.history.is_empty() {
-        picture("learning.png", "learning curves", learning(&facts.name, segmentation, source.history)?)?;
+        pictures.push((LEARNING, "learning curves", learning(name, segmentation, source.history)?));
     }
-    picture("confusion.png", "confusion matrix of the int8 model", matrix(&facts.name, set, &in_int8))?;
-    picture("arena.png", "the arena over time", arena::picture(&facts))?;
+    pictures.push(("confusion.png", "confusion matrix of the int8 model", matrix(name, set, &in_int8)));
+    lay_out(
+        dun,
+        Measured {
+            file: bytes,
+            metrics,
+            recipe: source.recipe,
+            quantisation: source.quantisation,
+            commands: source.commands,
+            compared: source.compared,
+            note: source.note,
+            held_out: "no gradient saw them, but the best epoch was chosen on them",
+            pictures,
+        },
+    )
+}
+
+/// Name of the picture of learning curves.
+pub const LEARNING: &str = "learning.png";
+
+/// A model that was measured, and what its folder tells of it.
+#[derive(Debug)]
+pub struct Measured<'a> {
+    /// The `.dun` file.
+    pub file: &'a [u8],
+    /// Its quality.
+    pub metrics: Metrics,
+    /// The recipe, as TOML; empty where it is not known.
+    pub recipe: &'a str,
+    /// How it was quantised, in a sentence.
+    pub quantisation: &'a str,
+    /// Commands that make the model again.
+    pub commands: &'a [String],
+    /// Other trainings measured on the same data: name and quality.
+    pub compared: &'a [(String, Metrics)],
+    /// A paragraph for the card; may be empty.
+    pub note: &'a str,
+    /// What the held-out examples had no part in.
+    pub held_out: &'a str,
+    /// File name, caption, picture.
+    pub pictures: Vec<(&'static str, &'static str, RgbImage)>,
+}
+
+/// Writes the `.dun` file to `dun`; recipe, metrics, pictures and card beside it.
+///
+/// # Errors
+/// A folder that cannot be written, a file that the runtime refuses.
+pub fn lay_out(dun: &Path, made: Measured<'_>) -> Result<Artifact, ArtifactError> {
+    let folder = dun.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut files = Files { folder, written: Vec::new() };
+    std::fs::create_dir_all(folder)
+        .map_err(|e| ArtifactError::File { path: folder.into(), problem: e.to_string() })?;
+    let facts = Facts::read(made.file).map_err(ArtifactError::Parse)?;
+    files.bytes_at(dun, made.file)?;
+    if !made.recipe.is_empty() {
+        files.bytes("recipe.toml", made.recipe.as_bytes())?;
+    }
+    let json = serde_json::to_string_pretty(&made.metrics).unwrap_or_default();
+    files.bytes(METRICS, json.as_bytes())?;
+    let arena = ("arena.png", "the arena over time", arena::picture(&facts));
+    let mut pictures = Vec::new();
+    for (name, caption, picture) in made.pictures.into_iter().chain([arena]) {
+        files.picture(name, &picture)?;
+        pictures.push((name.to_string(), caption.to_string()));
+    }
     let card = Card {
         facts: &facts,
-        metrics: &metrics,
-        recipe: source.recipe,
-        quantisation: source.quantisation,
-        commands: source.commands,
-        compared: source.compared,
-        note: source.note,
+        metrics: &made.metrics,
+        recipe: made.recipe,
+        quantisation: made.quantisation,
+        commands: made.commands,
+        compared: made.compared,
+        note: made.note,
+        held_out: made.held_out,
         pictures: &pictures,
     };
     files.bytes("card.md", card.markdown().as_bytes())?;
-    Ok(Artifact { dun: dun.into(), facts, metrics, files: files.written })
+    Ok(Artifact { dun: dun.into(), facts, metrics: made.metrics, files: files.written })
 }
 
 fn in_words(error: impl std::fmt::Display) -> ArtifactError {
     ArtifactError::Float(error.to_string())
 }
 
-/// Learning curves of a run.
+/// Learning curves of a run whose best epoch was kept.
 ///
 /// # Errors
 /// The drawing library refuses.
 pub fn learning(name: &str, segmentation: bool, history: &[History]) -> Result<RgbImage, curves::DrawError> {
-    let point = |h: &History| Point {
-        epoch: h.epoch,
-        loss: h.loss,
-        metric: if segmentation { h.mean_iou } else { h.accuracy },
-    };
-    let points: Vec<Point> = history.iter().map(point).collect();
     let metric = if segmentation { "mIoU" } else { "accuracy" };
-    curves::learning(&format!("{name}, {} epochs", points.len()), metric, &points)
+    let figure = |h: &History| if segmentation { h.mean_iou } else { h.accuracy };
+    curves::learning(&heading(name, history), metric, &points(history, figure), Kept::Best)
+}
+
+/// Learning curves of a run whose last epoch was kept, with the metric that decides.
+///
+/// # Errors
+/// The drawing library refuses.
+pub fn learning_to_the_end(name: &str, history: &[History]) -> Result<RgbImage, curves::DrawError> {
+    let metric = history.iter().find_map(|h| h.metric.as_ref()).map_or("", |(name, _)| name);
+    let points = points(history, |h| h.metric.as_ref().map(|(_, value)| *value));
+    curves::learning(&heading(name, history), metric, &points, Kept::Last)
+}
+
+fn heading(name: &str, history: &[History]) -> String {
+    format!("{name}, {} epochs", history.len())
+}
+
+fn points(history: &[History], metric: impl Fn(&History) -> Option<f64>) -> Vec<Point> {
+    history.iter().map(|h| Point { epoch: h.epoch, loss: h.loss, metric: metric(h) }).collect()
 }
 
 /// Confusion matrix of an int8 model.
@@ -155,6 +217,13 @@ pub fn matrix(name: &str, set: &Examples, counts: &Confusion) -> RgbImage {
     let (metric, value) = headline(set.is_segmentation(), counts);
     let title = format!("{name}, int8, {} held-out examples: {metric} {value:.4}", set.len());
     confusion::picture(&title, &set.classes, |t, p| counts.count(t, p))
+}
+
+/// [`matrix`] of classes of graphs or of their nodes.
+pub fn matrix_of_graphs(name: &str, classes: &[String], counts: &Confusion) -> RgbImage {
+    let (total, accuracy) = (counts.total(), counts.accuracy());
+    let title = format!("{name}, int8, {total} held-out examples: accuracy {accuracy:.4}");
+    confusion::picture(&title, classes, |t, p| counts.count(t, p))
 }
 
 /// Four examples spread over the set, with the labels of truth, float and int8.

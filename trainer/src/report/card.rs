@@ -1,6 +1,8 @@
 //! Model cards: what a model is, how it was made, how good it is, as markdown.
 
 use super::facts::Facts;
+use super::repeated::Repeated;
+use crate::eval::graphs::Quality;
 use crate::eval::metrics::Confusion;
 use serde::{Deserialize, Serialize};
 use std::fmt::Write;
@@ -8,7 +10,7 @@ use std::fmt::Write;
 /// Quality of a model on held-out data, as `metrics.json` holds it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Metrics {
-    /// `mIoU` for segmentation, `accuracy` for classification.
+    /// `mIoU` for segmentation, `accuracy` for classification, `RMSE` for numbers.
     pub metric: String,
     /// Of the float model.
     pub float: f64,
@@ -16,10 +18,17 @@ pub struct Metrics {
     pub int8: f64,
     /// Held-out examples.
     pub examples: usize,
-    /// Part of the pixels, or of the examples, that are right in float and in int8.
-    pub accuracy: [f64; 2],
+    /// Part of the pixels, or of the examples, that are right in float and in int8; none where there are no classes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accuracy: Option<[f64; 2]>,
+    /// Coefficient of determination in float and in int8, where numbers are predicted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub r2: Option<[f64; 2]>,
     /// Intersection over union by class, in float and in int8; none where a class does not occur.
     pub classes: Vec<ClassMetrics>,
+    /// The same training over seeds, splits or folds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repeated: Option<Repeated>,
 }
 
 /// One class of [`Metrics`].
@@ -54,10 +63,31 @@ impl Metrics {
             float: value,
             int8: headline(segmentation, int8).1,
             examples,
-            accuracy: [float.accuracy(), int8.accuracy()],
+            accuracy: Some([float.accuracy(), int8.accuracy()]),
+            r2: None,
             classes: ious
                 .map(|((name, float), int8)| ClassMetrics { name: name.clone(), float, int8 })
                 .collect(),
+            repeated: None,
+        }
+    }
+
+    /// Both qualities of a model of graphs over the same `examples` items.
+    pub fn of_graphs(names: &[String], examples: usize, float: &Quality, int8: &Quality) -> Self {
+        match (float, int8) {
+            (Quality::Classes(float), Quality::Classes(int8)) => {
+                Self::new(names, false, examples, float, int8)
+            }
+            _ => Self {
+                metric: float.metric().into(),
+                float: float.value(),
+                int8: int8.value(),
+                examples,
+                accuracy: None,
+                r2: float.r2().zip(int8.r2()).map(|(float, int8)| [float, int8]),
+                classes: Vec::new(),
+                repeated: None,
+            },
         }
     }
 }
@@ -79,6 +109,8 @@ pub struct Card<'a> {
     pub compared: &'a [(String, Metrics)],
     /// A paragraph of the person who made it; may be empty.
     pub note: &'a str,
+    /// What the held-out examples had no part in.
+    pub held_out: &'a str,
     /// Pictures beside the card: file name and caption.
     pub pictures: &'a [(String, String)],
 }
@@ -120,11 +152,7 @@ impl Card<'_> {
         if !f.labels.is_empty() {
             let _ = writeln!(s, "Classes: {}.", f.labels.join(", "));
         }
-        let _ = writeln!(
-            s,
-            "Metric over {} held-out examples; no gradient saw them, but the best epoch was chosen on them.\n",
-            m.examples
-        );
+        let _ = writeln!(s, "Metric over {} held-out examples; {}.\n", m.examples, self.held_out);
         let _ = writeln!(s, "## Recipe\n\n{}\n\n```toml\n{}\n```\n", self.quantisation, self.recipe.trim());
         let _ = writeln!(s, "Made again by:\n\n```sh\n{}\n```\n", self.commands.join("\n"));
         self.architecture(&mut s);
@@ -139,13 +167,20 @@ impl Card<'_> {
         let _ = writeln!(s, "## Quality\n\n| | float | int8 |\n|---|---:|---:|");
         let _ = writeln!(s, "| {} | {:.4} | {:.4} |", m.metric, m.float, m.int8);
         if m.metric != "accuracy" {
-            let _ = writeln!(s, "| accuracy | {:.4} | {:.4} |", m.accuracy[0], m.accuracy[1]);
+            for (name, figures) in [("accuracy", m.accuracy), ("R²", m.r2)] {
+                if let Some([float, int8]) = figures {
+                    let _ = writeln!(s, "| {name} | {float:.4} | {int8:.4} |");
+                }
+            }
             let cell = |v: Option<f64>| v.map_or("-".into(), |v| format!("{v:.3}"));
             for c in &m.classes {
                 let _ = writeln!(s, "| IoU {} | {} | {} |", c.name, cell(c.float), cell(c.int8));
             }
         }
         let _ = writeln!(s, "\nint8 is the `.dun` file as the runtime runs it.\n");
+        if let Some(repeated) = &m.repeated {
+            let _ = writeln!(s, "{}", repeated.markdown(&m.metric));
+        }
         if !self.compared.is_empty() {
             let metric = &m.metric;
             let _ = writeln!(s, "| trained otherwise | {metric}, float | {metric}, int8 |\n|---|---:|---:|");
@@ -201,7 +236,7 @@ mod tests {
         let m = Metrics::new(&names, true, 4, &float, &int8);
         assert_eq!((m.metric.as_str(), m.float), ("mIoU", 1.0));
         assert_eq!(m.int8, (0.5 + 2.0 / 3.0) / 2.0);
-        assert_eq!(m.accuracy, [1.0, 0.75]);
+        assert_eq!(m.accuracy, Some([1.0, 0.75]));
         assert_eq!(m.classes[2], ClassMetrics { name: "car".into(), float: None, int8: None });
         assert_eq!(serde_json::from_str::<Metrics>(&serde_json::to_string(&m).unwrap()).unwrap(), m);
         let m = Metrics::new(&names, false, 4, &float, &int8);

@@ -24,6 +24,19 @@ pub(super) fn weights(op: &Op, input: &Tensor, output: &Tensor) -> u64 {
     }
 }
 
+/// Where in the data section the weights of a layer lie: the same place for nodes that share them.
+pub(super) fn weights_at(op: &Op) -> Option<u32> {
+    let filter = match op {
+        Op::Conv2d(o) => &o.filter,
+        Op::Conv2dAdd(o) => &o.conv.filter,
+        Op::TransposeConv2d(o) => &o.filter,
+        Op::DepthwiseConv2d(o) => &o.filter,
+        Op::Dense(o) => &o.filter,
+        _ => return None,
+    };
+    Some(filter.weights.0)
+}
+
 /// Which input of an operator meets its weights.
 pub(super) fn weighted_input(op: &Op) -> usize {
     usize::from(matches!(op, Op::Conv2dAdd(_)))

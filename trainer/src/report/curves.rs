@@ -16,6 +16,15 @@ pub struct Point {
     pub metric: Option<f64>,
 }
 
+/// Which epoch a run kept; it is marked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// That of the largest metric.
+    Best,
+    /// The last.
+    Last,
+}
+
 /// A picture that could not be drawn.
 #[derive(Debug, thiserror::Error)]
 #[error("the picture cannot be drawn: {0}")]
@@ -34,10 +43,10 @@ fn rgb(c: [u8; 3]) -> RGBColor {
 ///
 /// # Errors
 /// The drawing library refuses, which it does not for finite values.
-pub fn learning(title: &str, metric: &str, points: &[Point]) -> Result<RgbImage, DrawError> {
+pub fn learning(title: &str, metric: &str, points: &[Point], kept: Kept) -> Result<RgbImage, DrawError> {
     font::register();
     let mut pixels = vec![0u8; (WIDTH * HEIGHT * 3) as usize];
-    draw(&mut pixels, title, metric, points).map_err(|e| DrawError(e.to_string()))?;
+    draw(&mut pixels, title, metric, points, kept).map_err(|e| DrawError(e.to_string()))?;
     RgbImage::from_raw(WIDTH, HEIGHT, pixels).ok_or_else(|| DrawError("wrong number of pixels".into()))
 }
 
@@ -46,6 +55,7 @@ fn draw(
     title: &str,
     metric: &str,
     points: &[Point],
+    kept: Kept,
 ) -> Result<(), Box<dyn std::error::Error>> {
     let root = BitMapBackend::with_buffer(pixels, (WIDTH, HEIGHT)).into_drawing_area();
     root.fill(&rgb(PAPER.0))?;
@@ -56,8 +66,11 @@ fn draw(
     let losses: Vec<(f64, f64)> = finite(points.iter().map(|p| (p.epoch, Some(p.loss))));
     let metrics: Vec<(f64, f64)> = finite(points.iter().map(|p| (p.epoch, p.metric)));
     panel(&left, "training loss", &losses, LOSS, None)?;
-    let best = metrics.iter().copied().max_by(|a, b| a.1.total_cmp(&b.1));
-    panel(&right, &format!("{metric}, held out"), &metrics, METRIC, best)?;
+    let mark = match kept {
+        Kept::Best => metrics.iter().copied().max_by(|a, b| a.1.total_cmp(&b.1)).map(|at| (at, "best")),
+        Kept::Last => metrics.last().map(|at| (*at, "last")),
+    };
+    panel(&right, &format!("{metric}, held out"), &metrics, METRIC, mark)?;
     root.present()?;
     Ok(())
 }
@@ -73,7 +86,7 @@ fn panel(
     caption: &str,
     values: &[(f64, f64)],
     colour: RGBColor,
-    mark: Option<(f64, f64)>,
+    mark: Option<((f64, f64), &str)>,
 ) -> Result<(), Box<dyn std::error::Error>> {
     let bounds = |pick: fn(&(f64, f64)) -> f64| {
         let (lo, hi) = values
@@ -107,9 +120,9 @@ fn panel(
         .axis_desc_style(label.clone())
         .draw()?;
     chart.draw_series(LineSeries::new(values.iter().copied(), colour.stroke_width(2)))?;
-    if let Some((epoch, value)) = mark {
+    if let Some(((epoch, value), which)) = mark {
         chart.draw_series([Circle::new((epoch, value), 4, colour.filled())])?;
-        let text = format!("best {value:.4} in epoch {epoch:.0}");
+        let text = format!("{which} {value:.4} in epoch {epoch:.0}");
         let style = (font::FAMILY, 14).into_font().color(&rgb(INK));
         // Inside of the chart, below the curve's end, where a rising curve leaves room.
         let (w, h) = area.dim_in_pixel();
@@ -128,7 +141,7 @@ mod tests {
     use super::*;
 
     fn ink(points: &[Point]) -> usize {
-        let picture = learning("test", "mIoU", points).expect("finite values are drawn");
+        let picture = learning("test", "mIoU", points, Kept::Best).expect("finite values are drawn");
         assert_eq!(picture.dimensions(), (WIDTH, HEIGHT));
         let blue = |p: &&image::Rgb<u8>| p[2] > p[0].saturating_add(60);
         picture.pixels().filter(blue).count()

@@ -6,6 +6,7 @@ use dunlin::format::{DType, Header, Metadata, Node, Place};
 use dunlin::shape::Shape;
 use dunlin::{AlignedVec, Model, ParseError, Storage};
 use serde::Serialize;
+use std::collections::BTreeSet;
 
 /// A whole model.
 #[derive(Clone, Debug, Serialize)]
@@ -72,6 +73,8 @@ pub struct NodeFacts {
     pub macs: u64,
     /// Bytes of weights.
     pub weight_bytes: u64,
+    /// Offset of a layer's weights in the data section; the same for nodes that share them.
+    pub weights_at: Option<u32>,
     /// Bytes of working memory in the arena.
     pub scratch_bytes: u32,
     /// Offset of the working memory in the arena.
@@ -151,7 +154,7 @@ pub struct Totals {
     pub metadata_bytes: u32,
     /// Bytes of weights, biases, multipliers, shifts and tables.
     pub data_bytes: u32,
-    /// Bytes of weights alone.
+    /// Bytes of weights alone; those that several nodes share count once.
     pub weight_bytes: u64,
     /// Multiply-accumulates.
     pub macs: u64,
@@ -212,9 +215,17 @@ fn node_facts(model: &Model<'_>, index: usize, node: &Node) -> NodeFacts {
         fused_argmax: cost::fused_argmax(&node.op),
         macs: dunlin_emulator::meter::macs(model, node),
         weight_bytes: both.map_or(0, |(i, o)| cost::weights(&node.op, &i, &o)),
+        weights_at: cost::weights_at(&node.op),
         scratch_bytes: node.scratch.len,
         scratch_offset: node.scratch.offset,
     }
+}
+
+/// Bytes of all weights; those that several nodes share count once.
+fn weight_bytes(nodes: &[NodeFacts]) -> u64 {
+    let mut seen = BTreeSet::new();
+    let new = |node: &&NodeFacts| node.weights_at.is_none_or(|at| seen.insert(at));
+    nodes.iter().filter(new).map(|n| n.weight_bytes).sum()
 }
 
 /// First and last time at which each tensor is needed.
@@ -315,7 +326,7 @@ impl Facts {
                 program_bytes: header.program.1,
                 metadata_bytes: header.metadata.1,
                 data_bytes: header.data.1,
-                weight_bytes: nodes.iter().map(|n| n.weight_bytes).sum(),
+                weight_bytes: weight_bytes(&nodes),
                 macs: nodes.iter().map(|n| n.macs).sum(),
                 arena_bytes: model.arena_bytes(),
                 state_bytes: model.state_bytes(),

@@ -10,4 +10,5 @@ pub mod curves;
 pub mod facts;
 mod font;
 pub mod overlay;
+pub mod repeated;
 pub mod tracks;

@@ -1,4 +1,4 @@
-//! Weighted cross entropy with label smoothing.
+//! Weighted cross entropy with label smoothing, and squared error.
 
 use burn::tensor::{Int, Tensor, TensorData, activation};
 
@@ -43,4 +43,12 @@ pub fn cross_entropy(logits: Tensor<4>, targets: &Targets, total: f64, smoothing
         right
     };
     (score * weights).sum().div_scalar(-total.max(1e-12))
+}
+
+/// `Σ (outputᵢ − targetᵢ)² / total`, with one output a target, and `total` the number of targets of the whole batch.
+pub fn squared_error(outputs: Tensor<4>, targets: &[f32], total: f64) -> Tensor<1> {
+    let device = outputs.device();
+    let targets = Tensor::<1>::from_data(TensorData::new(targets.to_vec(), [targets.len()]), &device);
+    let difference = outputs.reshape([targets.dims()[0]]) - targets;
+    difference.powi_scalar(2).sum().div_scalar(total.max(1.0))
 }

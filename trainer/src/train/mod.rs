@@ -9,9 +9,9 @@ pub mod supervised;
 pub mod task;
 pub mod tracking;
 
-pub use loss::{Targets, cross_entropy};
+pub use loss::{Targets, cross_entropy, squared_error};
 pub use optimiser::optimiser;
-pub use recipe::{ClassWeights, Optimiser, Recipe, Schedule};
+pub use recipe::{ClassWeights, Contraction, Optimiser, Recipe, Schedule};
 
 /// Runs `f` so that parallel loops inside burn stay on one thread: the batch is split among threads instead,
 /// which is faster (and keeps sums in one order).

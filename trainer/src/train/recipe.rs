@@ -33,6 +33,23 @@ pub struct Recipe {
     pub patience: usize,
     /// Random changes of the examples.
     pub augment: Augment,
+    /// Largest norm of a gradient of one parameter; longer ones are shortened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clip: Option<f32>,
+    /// Bound that a recurrence is kept in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contraction: Option<Contraction>,
+}
+
+/// A bound on the weights of a recurrence, so that it has one fixed point: after each step, rows of the matrix whose
+/// absolute values sum to more than `norm` are shrunk to it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Contraction {
+    /// Name of the parameter.
+    pub param: String,
+    /// Largest sum.
+    pub norm: f32,
 }
 
 /// Update rule.
@@ -45,6 +62,15 @@ pub enum Optimiser {
         rate: f64,
         /// Decoupled weight decay.
         decay: f32,
+    },
+    /// Kingma and Ba 2015, with an L2 penalty on some matrices.
+    Adam {
+        /// Peak learning rate.
+        rate: f64,
+        /// Penalty: this times half the sum of squares is added to the loss.
+        penalty: f32,
+        /// Nodes whose weights are penalised.
+        penalised: Vec<String>,
     },
     /// Stochastic gradient descent with momentum.
     Sgd {
@@ -61,7 +87,18 @@ impl Optimiser {
     /// Peak learning rate.
     pub fn rate(&self) -> f64 {
         match self {
-            Optimiser::AdamW { rate, .. } | Optimiser::Sgd { rate, .. } => *rate,
+            Optimiser::AdamW { rate, .. } | Optimiser::Adam { rate, .. } | Optimiser::Sgd { rate, .. } => {
+                *rate
+            }
+        }
+    }
+
+    /// Peak learning rate, to be changed.
+    pub fn rate_mut(&mut self) -> &mut f64 {
+        match self {
+            Optimiser::AdamW { rate, .. } | Optimiser::Adam { rate, .. } | Optimiser::Sgd { rate, .. } => {
+                rate
+            }
         }
     }
 }
@@ -86,12 +123,19 @@ pub enum Schedule {
         /// Factor of a reduction.
         factor: f64,
     },
+    /// The peak all the time.
+    Constant {
+        /// Epochs of warm-up.
+        warm_up: f64,
+    },
 }
 
 impl Schedule {
     /// Part of the peak learning rate at `epoch` (with its fraction) of `epochs`.
     pub fn factor(&self, epoch: f64, epochs: f64) -> f64 {
-        let (Schedule::Cosine { warm_up, .. } | Schedule::Step { warm_up, .. }) = self;
+        let (Schedule::Cosine { warm_up, .. }
+        | Schedule::Step { warm_up, .. }
+        | Schedule::Constant { warm_up }) = self;
         if epoch < *warm_up {
             return (epoch / warm_up).max(1e-3);
         }
@@ -101,6 +145,7 @@ impl Schedule {
                 last + (1.0 - last) * 0.5 * (1.0 + (std::f64::consts::PI * done).cos())
             }
             Schedule::Step { every, factor, .. } => factor.powf((epoch / every).floor()),
+            Schedule::Constant { .. } => 1.0,
         }
     }
 }

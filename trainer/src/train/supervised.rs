@@ -1,9 +1,10 @@
-//! Supervised training: classification and segmentation by cross entropy.
+//! Supervised training: classification and segmentation of pictures, and tasks on graphs.
 //!
 //! Each batch is split among threads; a thread forks the weights, runs forward and backward on its share, and
 //! the gradients are added in a fixed order. A run's folder holds `recipe.toml`, `graph.json`, `best.safetensors`
 //! (weights), `last.safetensors` (state to resume from) and `history.jsonl` (one line per epoch).
 
+mod graphs;
 mod pictures;
 mod step;
 mod trainer;
@@ -12,6 +13,7 @@ use super::Recipe;
 use super::checkpoint::{self, CheckpointError, write_atomically};
 use super::task::Task;
 use crate::data::Split;
+use crate::data::graphs::{Fold, GraphSet};
 use crate::exec::{ExecError, Tap};
 use crate::graph::Graph;
 use serde::{Deserialize, Serialize};
@@ -105,6 +107,27 @@ pub fn run(
     }
     let class_weights = recipe.class_weights.weights(&data.train.class_counts());
     learn(graph, recipe, &pictures::Pictures { data, class_weights }, options)
+}
+
+/// Trains `graph` on the training items of `fold`, and leaves the last weights in it.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_graphs(
+    graph: &mut Graph,
+    recipe: &Recipe,
+    set: &GraphSet,
+    fold: &Fold,
+    options: &Options<'_>,
+) -> Result<Outcome, TrainError> {
+    let meta = &mut graph.meta;
+    meta.classes = set.classes().to_vec();
+    meta.data_licence = set.licence.clone();
+    meta.recipe = recipe.model.clone();
+    if !options.keep_weights {
+        meta.target = graphs::scaling(set, fold);
+    }
+    learn(graph, recipe, &graphs::Graphs { set, fold }, options)
 }
 
 /// Trains `graph` on any task, and leaves the kept weights in it.

@@ -39,5 +39,7 @@ pub fn recipe() -> Recipe {
         evaluate_every: 1,
         patience: 0,
         augment: Augment { scale: [0.85, 1.15], rotate: 12.0, shift: 0.06, ..Augment::default() },
+        clip: None,
+        contraction: None,
     }
 }

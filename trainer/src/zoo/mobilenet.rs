@@ -63,6 +63,8 @@ pub fn recipe() -> Recipe {
         evaluate_every: 1,
         patience: 0,
         augment: augment(),
+        clip: None,
+        contraction: None,
     }
 }
 

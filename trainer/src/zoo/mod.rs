@@ -2,8 +2,13 @@
 
 pub mod digits;
 pub mod fcn;
+pub mod gcn;
+pub mod graph_models;
+pub mod graph_network;
+pub mod message_passing;
 pub mod mobilenet;
 pub mod mpn;
+pub mod scarselli;
 pub mod segnet;
 pub mod street;
 
@@ -13,7 +18,7 @@ use crate::graph::{Graph, GraphError};
 use crate::train::{ClassWeights, Optimiser, Recipe, Schedule};
 use std::path::Path;
 
-/// Models by name.
+/// Models that learn from pictures, by name; [`graph_models::ALL`] learn from graphs.
 pub const NAMES: [&str; 7] = ["digits", "street", "segnet", "fcn32s", "fcn16s", "fcn8s", "mobilenet"];
 
 /// Rows and columns of the pictures that the CamVid models take.
@@ -55,6 +60,8 @@ fn camvid_recipe(model: &str, epochs: usize) -> Recipe {
             saturation: 0.3,
             ..Augment::default()
         },
+        clip: None,
+        contraction: None,
     }
 }
 

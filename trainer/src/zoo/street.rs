@@ -53,5 +53,7 @@ pub fn recipe() -> Recipe {
         evaluate_every: 1,
         patience: 0,
         augment: Augment { flip: true, brightness: 0.1, contrast: 0.1, ..Augment::default() },
+        clip: None,
+        contraction: None,
     }
 }

@@ -70,22 +70,28 @@ pub(super) fn committed(data: Option<&Path>, left_out: &mut Vec<String>) -> Resu
     if files.is_empty() {
         left_out.push(format!("committed models: there is none in {}", root.display()));
     }
-    files.iter().map(|path| entry(path, data, left_out)).collect()
+    let entries = files.iter().map(|path| entry(path, data, left_out)).collect::<Result<Vec<_>>>()?;
+    Ok(entries.into_iter().flatten().collect())
 }
 
-fn entry(path: &Path, data: Option<&Path>, left_out: &mut Vec<String>) -> Result<Entry> {
+/// A committed model; none where it takes more than a picture, which is said.
+fn entry(path: &Path, data: Option<&Path>, left_out: &mut Vec<String>) -> Result<Option<Entry>> {
     let file = std::fs::read(path).map_err(|e| miette!("{}: {e}", path.display()))?;
     let facts = Facts::read(&file).map_err(|e| miette!("{}: {e}", path.display()))?;
     let metrics = std::fs::read_to_string(path.with_file_name(METRICS))
         .ok()
         .and_then(|text| serde_json::from_str(&text).ok());
     let name = path.file_stem().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    if facts.inputs.len() != 1 {
+        left_out.push(format!("`{name}`: it takes a graph, not a picture"));
+        return Ok(None);
+    }
     let input = facts.inputs.first().map_or([0; 4], |&id| facts.tensors[usize::from(id)].shape);
     let (photo, what) = photo(input, data);
     if what != REAL {
         left_out.push(format!("a real picture for `{name}`: it runs on {what}"));
     }
-    Entry::new(&name, file, metrics, photo, what)
+    Entry::new(&name, file, metrics, photo, what).map(Some)
 }
 
 const REAL: &str = "a real picture";

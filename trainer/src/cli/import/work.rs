@@ -85,7 +85,7 @@ impl<'a> Work<'a> {
         if let Some(path) = &args.calibrate {
             progress.set_message(format!("reading {}", path.display()));
             let specs = network::specs(&graph, &scaling);
-            (samples, pictures) = read(path, &specs, args.calibration.samples as usize)?;
+            (samples, pictures) = read(path, &specs, args.calibration.count())?;
         } else if !graph.is_pinned() {
             bail!(
                 help = "name a folder of samples (pictures, .npy, .csv or .bin) with --calibrate",
@@ -275,5 +275,7 @@ fn recipe(split: &Split) -> Recipe {
         evaluate_every: 1,
         patience: 0,
         augment: Augment::default(),
+        clip: None,
+        contraction: None,
     }
 }

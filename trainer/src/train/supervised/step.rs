@@ -63,6 +63,7 @@ impl<T: Task> Trainer<'_, T> {
             statistics.push(share.statistics);
         }
         self.weights = self.optimiser.step(rate, self.weights.clone(), gradients.grads());
+        self.contract()?;
         self.update_statistics(&statistics, &sizes);
         self.update_average(epoch);
         Ok(loss)
@@ -87,6 +88,18 @@ impl<T: Task> Trainer<'_, T> {
         let gradients = GradientsParams::from_grads(loss.backward(), &weights);
         let loss = f64::from(loss.into_scalar::<f32>());
         Ok(Share { loss, gradients, statistics: run.statistics })
+    }
+
+    /// Keeps the recurrence that the recipe names within its bound.
+    pub(super) fn contract(&mut self) -> Result<(), TrainError> {
+        let Some(bound) = &self.recipe.contraction else { return Ok(()) };
+        let id = self.graph.params.iter().position(|p| p.name == bound.param).map(ParamId);
+        let id = id.ok_or_else(|| TrainError::Recipe(format!("no parameter is called `{}`", bound.param)))?;
+        let value = self.weights.tensor(id).inner();
+        let sums = value.clone().abs().sum_dim(3);
+        let factors = sums.clamp_min(f32::MIN_POSITIVE).recip().mul_scalar(bound.norm).clamp_max(1.0);
+        self.weights.set(id, value * factors);
+        Ok(())
     }
 
     fn tap(&self) -> Box<dyn Tap> {

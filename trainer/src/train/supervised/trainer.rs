@@ -52,14 +52,17 @@ impl<'a, T: Task> Trainer<'a, T> {
             state = Some(read.optimiser);
         }
         let weights = Weights::from_graph(&graph, &device);
-        let mut optimiser = optimiser(&recipe.optimiser, &graph, &weights);
+        let mut optimiser = optimiser(&recipe.optimiser, recipe.clip, &graph, &weights);
         if let Some(bytes) = state {
             optimiser = optimiser
                 .from_bytes(burn::tensor::Bytes::from_bytes_vec(bytes))
                 .map_err(|e| TrainError::Recipe(format!("{}: optimiser state: {e}", last.display())))?;
         }
         let steps = task.examples() / recipe.batch;
-        Ok(Self { graph, average, recipe, task, options, device, weights, optimiser, progress, steps })
+        let mut trainer =
+            Self { graph, average, recipe, task, options, device, weights, optimiser, progress, steps };
+        trainer.contract()?;
+        Ok(trainer)
     }
 
     /// Returns true where it was interrupted.

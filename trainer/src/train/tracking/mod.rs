@@ -9,9 +9,9 @@ mod augment;
 mod examples;
 mod people;
 
+use super::Recipe;
 use super::supervised::{self, Options, Outcome, TrainError};
 use super::task::{Feed, Score, Share, Task};
-use super::{Optimiser, Recipe};
 use crate::data::mot::Sequence;
 use crate::exec::{ExecError, Tap, Weights};
 use crate::graph::{Graph, ValueId};
@@ -181,8 +181,7 @@ pub fn run(
         }
         let task = Graphs { examples: kept.iter().flatten().collect(), scores: &mpn.scores };
         let mut recipe = Recipe { epochs, seed: seed ^ ((round as u64) << 32), ..rounds.recipe.clone() };
-        let (Optimiser::AdamW { rate, .. } | Optimiser::Sgd { rate, .. }) = &mut recipe.optimiser;
-        *rate *= 1.0 - round as f64 / rounds.epochs.len() as f64;
+        *recipe.optimiser.rate_mut() *= 1.0 - round as f64 / rounds.epochs.len() as f64;
         if finished {
             super::checkpoint::load_weights(&folder.join("best.safetensors"), &mut mpn.graph)?;
             continue;
