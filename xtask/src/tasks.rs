@@ -1,6 +1,6 @@
 //! The commands that are lists of steps.
 
-use dunlin_emulator::board::{BOARDS, MPS2_AN386, MPS3_AN547};
+use dunlin_emulator::board::{MPS2_AN386, MPS3_AN547};
 
 use crate::cross::{Cross, host_cargo};
 use crate::setup::{AARCH64, ARMV7, Setup};
@@ -18,7 +18,7 @@ pub(crate) fn setup() -> Result<(), String> {
 fn images(steps: &mut Steps, setup: &Setup) -> bool {
     match setup.can("emulated boards") {
         Ok(toolchain) => steps.run(&format!("firmware images ({})", toolchain.name()), || {
-            BOARDS.iter().try_for_each(|board| firmware::build(toolchain, board).map(|_| ()))
+            firmware::build_all(toolchain).map(|_| ())
         }),
         Err(reason) => {
             steps.left_out("emulated boards", &reason);
@@ -130,9 +130,10 @@ fn measuring(target: &str, name: &str) -> Result<std::process::Command, String> 
     let setup = Setup::find_or_install();
     let toolchain = setup.can("emulated boards")?;
     // The boards whose figures are kept.
-    [&MPS2_AN386, &MPS3_AN547]
-        .into_iter()
-        .try_for_each(|board| firmware::build(toolchain, board).map(|_| ()))?;
+    for board in [&MPS2_AN386, &MPS3_AN547] {
+        firmware::build(toolchain, board)?;
+        firmware::build_tracking(toolchain, board)?;
+    }
     firmware::plugin()?;
     firmware::metered()?;
     let mut command = with_images(host_cargo(), true);

@@ -156,6 +156,8 @@ pub struct Tracker<const TRACKS: usize, const DETECTIONS: usize, const EDGES: us
     due: u32,
     next_id: u32,
     next_serial: u32,
+    /// Nodes of the last graph.
+    nodes: usize,
     counts: Counts,
 }
 
@@ -187,6 +189,7 @@ impl<const TRACKS: usize, const DETECTIONS: usize, const EDGES: usize, const HIS
             due: 0,
             next_id: 1,
             next_serial: 0,
+            nodes: 0,
             counts: Counts {
                 frames: 0,
                 repeated: 0,
@@ -216,9 +219,9 @@ impl<const TRACKS: usize, const DETECTIONS: usize, const EDGES: usize, const HIS
         self.tracks.iter().filter(|t| t.live).count()
     }
 
-    /// Nodes and edges of the last graph.
+    /// Nodes and edges of the graph of the last step; 0 where it built none.
     pub fn graph_size(&self) -> [usize; 2] {
-        [self.live(), self.edges.len()]
+        [self.nodes, self.edges.len()]
     }
 
     /// Takes the detections of frame `frame` and gives out the rows that have become final, in order of their frames.
@@ -229,6 +232,8 @@ impl<const TRACKS: usize, const DETECTIONS: usize, const EDGES: usize, const HIS
         detections: &[Detection],
         out: &mut impl FnMut(Tracked),
     ) {
+        self.nodes = 0;
+        self.edges.clear();
         match self.now {
             None => self.due = frame,
             Some(now) if frame == now => {
@@ -401,9 +406,9 @@ impl<const TRACKS: usize, const DETECTIONS: usize, const EDGES: usize, const HIS
             let _ = seen.push(Seen { centre: d.centre, height: d.bounds.h, log_height: d.log_height });
         }
         let shift = camera::shift::<TRACKS>(&tracks, &seen);
-        for i in 0..2 {
-            self.camera[i] += shift[i];
-            fresh.iter_mut().for_each(|(d, _)| d.centre[i] -= shift[i]);
+        for (i, shift) in shift.into_iter().enumerate() {
+            self.camera[i] += shift;
+            fresh.iter_mut().for_each(|(d, _)| d.centre[i] -= shift);
         }
     }
 
@@ -416,7 +421,8 @@ impl<const TRACKS: usize, const DETECTIONS: usize, const EDGES: usize, const HIS
             at_track[usize::from(edge.past)].take(i as u16, edge.cost);
             at_detection[usize::from(edge.fresh)].take(i as u16, edge.cost);
         }
-        network.begin(past.len() + fresh.len(), self.edges.len());
+        self.nodes = past.len() + fresh.len();
+        network.begin(self.nodes, self.edges.len());
         for (at, p) in past.iter().enumerate() {
             network.node(at, &of_track(&self.tracks[usize::from(p.slot)], frame, settings.rate));
         }
@@ -451,7 +457,8 @@ impl<const TRACKS: usize, const DETECTIONS: usize, const EDGES: usize, const HIS
         track.centre = detection.centre;
         track.last_score = detection.score;
         track.score_sum += detection.score;
-        track.least_score = if detection.score < track.least_score { detection.score } else { track.least_score };
+        track.least_score =
+            if detection.score < track.least_score { detection.score } else { track.least_score };
         track.hits += 1;
         track.sure += u32::from(sight.sure);
         track.detection = number;
