@@ -204,6 +204,18 @@ fn the_recurrence_contracts_to_its_fixed_point() {
 }
 
 #[test]
+fn the_committed_recurrence_keeps_its_bound() {
+    let graph = supervised::load(&folder("gnn-scarselli")).expect("committed float weights");
+    let bound = recipe("gnn-scarselli").contraction.expect("the recurrence is bounded");
+    let param = graph.params.iter().find(|p| p.name == bound.param).expect("the recurrence");
+    let sums = param.data.chunks_exact(scarselli::STATE as usize);
+    let largest = sums.map(|row| row.iter().map(|w| w.abs()).sum::<f32>()).fold(0f32, f32::max);
+    println!("largest row of the recurrence: {largest}, bound {}", bound.norm);
+    // Rounding in f32.
+    assert!(largest > 0.0 && largest <= bound.norm * (1.0 + 1e-5), "{largest}");
+}
+
+#[test]
 fn a_recurrence_is_stored_once_however_often_it_is_unrolled() {
     let set = drawn(6, 7, 0);
     let file = |steps| exported(&steps_of(&set, steps), &set);
