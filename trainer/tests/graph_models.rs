@@ -1,22 +1,26 @@
 //! The models of graphs against real data: the bars that they must reach, that their cards are true, and that a recurrence
 //! is stored once.
 
+use dunlin::ops::Aggregation;
 use dunlin_trainer::data::graphs::{Answers, GraphSample, GraphSet, Union};
 use dunlin_trainer::data::tu;
 use dunlin_trainer::eval::graphs;
 use dunlin_trainer::exec::{self, Device, Mode, NoTap, Weights};
 use dunlin_trainer::export::{self, Options};
 use dunlin_trainer::graph::Graph;
+use dunlin_trainer::net::Net;
 use dunlin_trainer::ops::Op;
-use dunlin_trainer::quantise::Method;
+use dunlin_trainer::quantise::{Int8Runner, Method};
 use dunlin_trainer::report::artifact::METRICS;
 use dunlin_trainer::report::card::Metrics;
 use dunlin_trainer::report::facts::Facts;
 use dunlin_trainer::report::repeated::Repeated;
 use dunlin_trainer::train::{Recipe, supervised};
 use dunlin_trainer::zoo::graph_models::{self, GraphModel, Protocol};
+use dunlin_trainer::zoo::message_passing::{Edges, MessagePassing};
 use dunlin_trainer::zoo::{message_passing, scarselli};
 use rand::Rng;
+use rand::seq::SliceRandom;
 use rand_pcg::Pcg64;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -147,6 +151,92 @@ fn drawn(count: usize, features: usize, edges: usize) -> GraphSet {
     }
 }
 
+/// The same graph with its nodes and edges in another order.
+fn permuted(graph: &GraphSample, features: [usize; 2], rng: &mut Pcg64) -> GraphSample {
+    let mut nodes: Vec<usize> = (0..graph.count).collect();
+    let mut edges: Vec<usize> = (0..graph.from.len()).collect();
+    (nodes.shuffle(rng), edges.shuffle(rng));
+    let mut place = vec![0u32; graph.count];
+    nodes.iter().enumerate().for_each(|(new, &old)| place[old] = new as u32);
+    let rows = |values: &[f32], order: &[usize], c: usize| {
+        order.iter().flat_map(|&i| values[i * c..][..c].to_vec()).collect()
+    };
+    GraphSample {
+        nodes: rows(&graph.nodes, &nodes, features[0]),
+        edges: rows(&graph.edges, &edges, features[1]),
+        from: edges.iter().map(|&e| place[graph.from[e] as usize]).collect(),
+        to: edges.iter().map(|&e| place[graph.to[e] as usize]).collect(),
+        count: graph.count,
+    }
+}
+
+/// The bytes of the first output for one graph.
+fn bytes(graph: &Graph, file: &[u8], sample: &GraphSample) -> Vec<u8> {
+    let union = Union::of([sample]);
+    let counts: Vec<u32> = graphs::counts(graph, &union).iter().map(|(_, n)| *n as u32).collect();
+    let inputs = graphs::inputs(graph, &union);
+    let inputs: Vec<&[f32]> = inputs.iter().map(Vec::as_slice).collect();
+    Int8Runner::new(file).unwrap().run_counted(&counts, &inputs).unwrap().remove(0).bytes
+}
+
+#[test]
+fn message_passing_has_three_aggregations_and_the_order_of_atoms_and_bonds_changes_no_byte() {
+    let set = drawn(12, 9, 4);
+    let mut rng = Pcg64::new(5, 9);
+    let mut outputs = Vec::new();
+    for aggregation in [Aggregation::Sum, Aggregation::Mean, Aggregation::Max] {
+        let passing = MessagePassing { aggregation, ..message_passing::ESOL };
+        let mut graph = message_passing::graph(&set, passing).expect("it builds");
+        graph.initialise(2);
+        let file = exported(&graph, &set);
+        let mut all = Vec::new();
+        for sample in &set.graphs {
+            let here = bytes(&graph, &file, sample);
+            for _ in 0..4 {
+                let other = permuted(sample, [set.node_features, set.edge_features], &mut rng);
+                assert_eq!(bytes(&graph, &file, &other), here, "{aggregation:?}");
+            }
+            all.extend(here);
+        }
+        assert!(all.iter().any(|b| *b != all[0]), "the network says the same of all graphs");
+        let weights = Weights::from_graph(&graph, &Device::flex());
+        let union = set.union(&(0..set.graphs.len()).collect::<Vec<_>>());
+        let (inputs, counts) =
+            (graphs::tensors(&graph, &union, &Device::flex()), graphs::counts(&graph, &union));
+        let run =
+            exec::run_counted(&graph, &weights, &inputs, &counts, &graph.outputs, Mode::Evaluate, &mut NoTap);
+        let float: Vec<f32> = run.unwrap().float().into_data().try_into_vec().unwrap();
+        outputs.push(float);
+    }
+    assert!(outputs[0] != outputs[1] && outputs[1] != outputs[2] && outputs[0] != outputs[2]);
+}
+
+#[test]
+fn the_network_of_the_documentation_can_be_built() -> Result<(), dunlin_trainer::graph::GraphError> {
+    let mut n = Net::new("mine");
+    let (nodes, edges) = (n.dim("nodes", 64), n.dim("edges", 256));
+    let x = n.rows("nodes", nodes, 8)?;
+    let e = n.rows("edges", edges, 4)?;
+    let ends = Edges { nodes, from: n.list("from", edges)?, to: n.list("to", edges)? };
+    let x = n.dense_relu("node", x, 16)?;
+    let e = n.dense_relu("edge", e, 16)?;
+    let passing = MessagePassing { steps: 4, node: 16, edge: 16, aggregation: Aggregation::Max };
+    let (x, _) = passing.build(&mut n, ends, x, e)?;
+    let scores = n.dense("score", x, 3)?;
+    let mut graph = n.finish(scores)?;
+    graph.initialise(1);
+    let set = drawn(5, 8, 4);
+    let file = exported(&graph, &set);
+    for sample in &set.graphs {
+        assert_eq!(bytes(&graph, &file, sample).len(), 3 * sample.count);
+    }
+    // The text says what is tested.
+    let text =
+        std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/graphs.md")).unwrap();
+    assert!(text.contains("let (x, _) = passing.build(&mut n, ends, x, e)?;"));
+    Ok(())
+}
+
 /// The `.dun` file of a network with drawn weights, calibrated on the set.
 fn exported(graph: &Graph, set: &GraphSet) -> Vec<u8> {
     let items: Vec<usize> = (0..set.graphs.len()).collect();
@@ -231,7 +321,7 @@ fn a_recurrence_is_stored_once_however_often_it_is_unrolled() {
     assert!(step < 16 * 9 + 5 * 60, "{step} bytes a step");
 
     let set = drawn(6, 9, 4);
-    let passing = message_passing::MessagePassing { steps: 5, ..message_passing::ESOL };
+    let passing = MessagePassing { steps: 5, ..message_passing::ESOL };
     let mut graph = message_passing::graph(&set, passing).expect("it builds");
     graph.initialise(2);
     let facts = Facts::read(&exported(&graph, &set)).unwrap();
