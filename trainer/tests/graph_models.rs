@@ -15,15 +15,16 @@ use dunlin_trainer::report::artifact::METRICS;
 use dunlin_trainer::report::card::Metrics;
 use dunlin_trainer::report::facts::Facts;
 use dunlin_trainer::report::repeated::Repeated;
-use dunlin_trainer::train::{Recipe, supervised};
+use dunlin_trainer::train::{Contraction, Optimiser, Recipe, Schedule, supervised};
 use dunlin_trainer::zoo::graph_models::{self, GraphModel, Protocol};
 use dunlin_trainer::zoo::message_passing::{Edges, MessagePassing};
-use dunlin_trainer::zoo::{message_passing, scarselli};
+use dunlin_trainer::zoo::{graph_network, message_passing, scarselli};
 use rand::Rng;
 use rand::seq::SliceRandom;
 use rand_pcg::Pcg64;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 
 /// Float arithmetic may add in another order on another machine, which can move an example or two.
 const FLOAT_TOLERANCE: f64 = 5e-3;
@@ -293,13 +294,71 @@ fn the_recurrence_contracts_to_its_fixed_point() {
     }
 }
 
+static NEVER: AtomicBool = AtomicBool::new(false);
+
+/// Trains a network on drawn graphs for a few steps; returns the parameter of this name.
+fn trained(mut graph: Graph, recipe: &Recipe, set: &GraphSet, param: &str) -> Vec<f32> {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let fold = set.folds(4, 1).remove(0);
+    let options = supervised::Options {
+        out: folder.path(),
+        resume: false,
+        keep_weights: false,
+        stop: &NEVER,
+        quiet: true,
+        tap: None,
+    };
+    supervised::run_graphs(&mut graph, recipe, set, &fold, &options).expect("it trains");
+    graph.params.into_iter().find(|p| p.name == param).expect("the parameter").data
+}
+
+fn largest_row(weights: &[f32], columns: u32) -> f32 {
+    let sums = weights.chunks_exact(columns as usize).map(|row| row.iter().map(|w| w.abs()).sum::<f32>());
+    sums.fold(0.0, f32::max)
+}
+
+#[test]
+fn training_keeps_a_recurrence_in_its_bound_and_needs_to() {
+    let set = drawn(40, 7, 0);
+    let mut recipe = Recipe { epochs: 3, batch: 10, ..scarselli::recipe() };
+    let network = || scarselli::graph(&set, 4).expect("it builds");
+    let bound = recipe.contraction.clone().expect("the recurrence is bounded");
+    let kept = largest_row(&trained(network(), &recipe, &set, &bound.param), scarselli::STATE);
+    recipe.contraction = None;
+    let free = largest_row(&trained(network(), &recipe, &set, &bound.param), scarselli::STATE);
+    // Rounding in f32.
+    assert!(kept <= bound.norm * (1.0 + 1e-5) && free > 2.0 * bound.norm, "{kept} and {free}");
+    recipe.contraction = Some(Contraction { param: "nothing".into(), norm: 1.0 });
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (out, fold) = (folder.path(), set.folds(4, 1).remove(0));
+    let options =
+        supervised::Options { out, resume: false, keep_weights: false, stop: &NEVER, quiet: true, tap: None };
+    let error = supervised::run_graphs(&mut network(), &recipe, &set, &fold, &options).unwrap_err();
+    assert!(error.to_string().contains("no parameter is called `nothing`"), "{error}");
+}
+
+#[test]
+fn a_penalty_shrinks_the_named_layer_and_no_other() {
+    let set = drawn(40, 7, 0);
+    let weights = |penalised: &[&str], param: &str| -> f32 {
+        let penalised = penalised.iter().map(|name| name.to_string()).collect();
+        let optimiser = Optimiser::Adam { rate: 1e-2, penalty: 100.0, penalised };
+        let schedule = Schedule::Constant { warm_up: 0.0 };
+        let recipe = Recipe { epochs: 20, batch: 10, optimiser, schedule, ..graph_network::recipe() };
+        let network = graph_network::graph(&set).expect("it builds");
+        trained(network, &recipe, &set, param).iter().map(|w| w * w).sum()
+    };
+    let free = weights(&[], "decode.weight");
+    assert!(weights(&["decode"], "decode.weight") < 0.2 * free);
+    assert!(weights(&["encode"], "decode.weight") > 0.5 * free);
+}
+
 #[test]
 fn the_committed_recurrence_keeps_its_bound() {
     let graph = supervised::load(&folder("gnn-scarselli")).expect("committed float weights");
     let bound = recipe("gnn-scarselli").contraction.expect("the recurrence is bounded");
     let param = graph.params.iter().find(|p| p.name == bound.param).expect("the recurrence");
-    let sums = param.data.chunks_exact(scarselli::STATE as usize);
-    let largest = sums.map(|row| row.iter().map(|w| w.abs()).sum::<f32>()).fold(0f32, f32::max);
+    let largest = largest_row(&param.data, scarselli::STATE);
     println!("largest row of the recurrence: {largest}, bound {}", bound.norm);
     // Rounding in f32.
     assert!(largest > 0.0 && largest <= bound.norm * (1.0 + 1e-5), "{largest}");
