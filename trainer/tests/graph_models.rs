@@ -156,7 +156,8 @@ fn drawn(count: usize, features: usize, edges: usize) -> GraphSet {
 fn permuted(graph: &GraphSample, features: [usize; 2], rng: &mut Pcg64) -> GraphSample {
     let mut nodes: Vec<usize> = (0..graph.count).collect();
     let mut edges: Vec<usize> = (0..graph.from.len()).collect();
-    (nodes.shuffle(rng), edges.shuffle(rng));
+    nodes.shuffle(rng);
+    edges.shuffle(rng);
     let mut place = vec![0u32; graph.count];
     nodes.iter().enumerate().for_each(|(new, &old)| place[old] = new as u32);
     let rows = |values: &[f32], order: &[usize], c: usize| {
