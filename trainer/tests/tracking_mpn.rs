@@ -68,9 +68,11 @@ fn left_out_sequences_are_tracked_better_than_by_sort_and_by_the_linear_programs
     }
     assert!(int8.mota >= float.mota - INT8 && int8.idf1 >= float.idf1 - INT8);
     // Each tuned on the other sequences, and as it comes.
-    for kind in
-        [Settings::Sort(Default::default()), Settings::Flow(Default::default()), Settings::Social(Default::default())]
-    {
+    for kind in [
+        Settings::Sort(Default::default()),
+        Settings::Flow(Default::default()),
+        Settings::Social(Default::default()),
+    ] {
         let tuned = Tuner::new(&sequences, |_| {}).leave_one_out(&kind).expect("known classes");
         let found: Vec<Metrics> =
             sequences.iter().zip(&tuned).map(|(s, settings)| metrics(s, &settings.track(s))).collect();
@@ -134,7 +136,8 @@ fn another_model_is_refused_by_name() {
     let digits = std::fs::read(folder().join("../digits/digits.dun")).expect("a committed model");
     let refused = Mpn::new(&Solver::Int8(digits.clone()), dunlin_track::Settings::new(25.0, None)).err();
     assert!(matches!(refused, Some(SolverError::Interface(_))), "{refused:?}");
-    let refused = Mpn::new(&Solver::Int8(digits[..100].to_vec()), dunlin_track::Settings::new(25.0, None)).err();
+    let refused =
+        Mpn::new(&Solver::Int8(digits[..100].to_vec()), dunlin_track::Settings::new(25.0, None)).err();
     assert!(matches!(refused, Some(SolverError::Runner(_))), "{refused:?}");
 }
 
