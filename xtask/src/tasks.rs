@@ -122,7 +122,10 @@ pub(crate) fn budgets(arguments: &[&str]) -> Result<(), String> {
 
 /// Writes the tables of `docs/performance.md`.
 pub(crate) fn performance() -> Result<(), String> {
-    call(measuring("performance", "published")?.env("DUNLIN_PERFORMANCE", "overwrite"))
+    call(measuring("performance", "published")?.env("DUNLIN_PERFORMANCE", "overwrite"))?;
+    let mut command = with_images(host_cargo(), true);
+    command.args(["test", "--package", "dunlin-tests", "--test", "tracking_cost"]);
+    call(command.env("DUNLIN_PERFORMANCE", "overwrite"))
 }
 
 /// The test `name` of the trainer's test target `target`, with everything it measures with built.
