@@ -82,9 +82,8 @@ fn operator_jobs() -> impl Iterator<Item = Expected> {
         let parsed = Model::parse(file.as_slice(), &mut tables).expect("version 1");
         let inputs: Vec<_> = (0..COUNTS.len()).map(|run| operators::inputs(&parsed, run)).collect();
         let outputs = golden::run(&parsed, &inputs).expect("memory enough");
-        let counts = |count: u32| if parsed.dims().is_empty() { Vec::new() } else { vec![count] };
-        let runs = inputs.into_iter().zip(COUNTS);
-        let runs = runs.map(|(inputs, count)| Run { inputs, counts: counts(count) }).collect();
+        let runs = inputs.into_iter().enumerate();
+        let runs = runs.map(|(run, inputs)| Run { inputs, counts: golden::counts(&parsed, run) }).collect();
         Expected { job: Job { name: format!("golden/{}", part.name), model, runs }, outputs }
     })
 }
