@@ -11,3 +11,4 @@ pub mod host;
 pub mod mutate;
 pub mod oracle;
 pub mod packed;
+pub mod passing;
