@@ -106,14 +106,14 @@ pub const MPS3_AN547: Board = Board {
     timer_hz: 32_000_000,
 };
 
-/// Cortex-M0 (nRF51): 256 kB of flash, whose upper 96 kB take the job, and 16 kB of RAM.
+/// Cortex-M0 (nRF51): 256 kB of flash, whose upper 88 kB take the job, and 16 kB of RAM.
 pub const MICROBIT: Board = Board {
     name: "microbit",
     core: "Cortex-M0",
     isa: "scalar",
     target: "thumbv6m-none-eabi",
-    job_address: 0x0002_8000,
-    job_bytes: 96 << 10,
+    job_address: 0x0002_a000,
+    job_bytes: 88 << 10,
     arena: ArenaPlace::Static(10 << 10),
     nodes: 16,
     tensors: 24,

@@ -45,6 +45,10 @@ models! {
     /// Ten kinds of things (CIFAR-10) by MobileNet, pre-trained on ImageNet: i8 `1,64,64,3` to ten i8 scores. See
     /// `mobilenet-cifar10/card.md`.
     MOBILENET_CIFAR10 = "mobilenet-cifar10/mobilenet-cifar10.dun",
+    /// Who is who from frame to frame (MOTChallenge 2015), the network of `firmware/track`: i8 nodes `1,1,N,9`, i8 edges `1,1,E,16`,
+    /// u16 lists of their ends; i8 logits `1,1,E,1` and `1,1,N,1`. See `mpn-mot15/card.md`; trained on data for non-commercial
+    /// use (CC BY-NC-SA 3.0).
+    MPN_MOT15 = "mpn-mot15/mpn-mot15.dun",
     /// How well a molecule dissolves in water (ESOL) by message passing: i8 atoms `1,1,N,27`, i8 bonds `1,1,E,6`, u16 lists of the
     /// ends of bonds and of a zero for each atom; one i8 number. See `mpnn-esol/card.md`.
     MPNN_ESOL = "mpnn-esol/mpnn-esol.dun",

@@ -6,7 +6,7 @@
 
 use crate::host::Tables;
 use dunlin::format::reseal;
-use dunlin::ops::Op;
+use dunlin::ops::{NO_ROW, Op};
 use dunlin::shape::Window;
 use dunlin::{AlignedVec, Model, ParseError, Session, SessionError};
 
@@ -38,6 +38,7 @@ pub struct Attacker {
     memories: [AlignedVec; 2],
     tables: Box<Tables>,
     outputs: Vec<u8>,
+    lists: u64,
 }
 
 impl Default for Attacker {
@@ -93,7 +94,13 @@ impl Attacker {
             memories: [memory(), memory()],
             tables: Box::new(Tables::new()),
             outputs: Vec::new(),
+            lists: 0,
         }
+    }
+
+    /// Lists of indices that sessions have taken.
+    pub fn lists(&self) -> u64 {
+        self.lists
     }
 
     fn load(&mut self, bytes: &[u8]) -> usize {
@@ -121,7 +128,7 @@ impl Attacker {
     /// session disagree.
     pub fn parse_then_run(&mut self, bytes: &[u8]) -> Verdict {
         let len = self.load(bytes);
-        let Self { file, memories: [arena, state], tables, outputs } = self;
+        let Self { file, memories: [arena, state], tables, outputs, lists } = self;
         let model = match Model::parse(&file.as_slice()[..len], tables) {
             Ok(model) => model,
             Err(error) => return Verdict::Refused(error),
@@ -148,7 +155,7 @@ impl Attacker {
             }
             outputs.clear();
             for poison in [0xa5, 0x5a] {
-                run_once(&model, arena, state, poison, count, outputs);
+                *lists += run_once(&model, arena, state, poison, count, outputs);
             }
             let (first, second) = outputs.split_at(outputs.len() / 2);
             assert_eq!(first, second, "the result depends on what the arena held before");
@@ -157,7 +164,7 @@ impl Attacker {
     }
 }
 
-/// Runs `model` in the middle of guards and appends its outputs.
+/// Runs `model` in the middle of guards and appends its outputs; returns how many lists of indices it took.
 fn run_once(
     model: &Model<'_>,
     arena: &mut AlignedVec,
@@ -165,11 +172,12 @@ fn run_once(
     poison: u8,
     count: u32,
     outputs: &mut Vec<u8>,
-) {
+) -> u64 {
     let needed = [model.arena_bytes(), model.state_bytes()];
     let guarded = |memory: &mut AlignedVec, needed: usize| {
         memory.as_mut_slice()[..needed + 2 * GUARD].fill(poison);
     };
+    let mut lists = 0;
     guarded(arena, needed[0]);
     guarded(state, needed[1]);
     {
@@ -186,11 +194,16 @@ fn run_once(
         for i in 0..model.inputs().len() {
             match session.input_bytes_mut(i) {
                 Ok(input) => input.iter_mut().enumerate().for_each(|(at, byte)| *byte = (at * 37 + i) as u8),
-                // A list that is refused stays void.
                 Err(_) => {
-                    let rows = model.inputs().nth(i).map_or(0, |list| list.shape.w) as u16;
-                    let some: Vec<u16> = (0..rows).map(|at| at % 3).collect();
-                    let _ = session.set_indices(i, &some);
+                    let tensor = model.inputs().nth(i).expect("an input below the count");
+                    let rows = if tensor.rows.is_some() { count.min(tensor.shape.w) } else { tensor.shape.w };
+                    // Of as many rows as the list may name; one that is refused stays void.
+                    let taken = [3, 1].into_iter().any(|limit| {
+                        let entry = |at: u32| if at % 5 == 4 { NO_ROW } else { (at % limit) as u16 };
+                        let entries: Vec<u16> = (0..rows).map(entry).collect();
+                        session.set_indices(i, &entries).is_ok()
+                    });
+                    lists += u64::from(taken && rows > 0);
                 }
             }
         }
@@ -204,4 +217,5 @@ fn run_once(
         let mut guards = bytes[..GUARD].iter().chain(&bytes[GUARD + needed..needed + 2 * GUARD]);
         assert!(guards.all(|&byte| byte == poison), "a run wrote outside of its memory");
     }
+    lists
 }

@@ -70,6 +70,13 @@ impl<'a> Draw<'a> {
         options[(self.word() % options.len() as u64) as usize]
     }
 
+    /// The numbers below `len`, in some order.
+    pub fn order(&mut self, len: usize) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..len).collect();
+        (1..len).rev().for_each(|last| order.swap(last, self.size(0, last as u32) as usize));
+        order
+    }
+
     /// `len` values of int8: spread out, extreme, small or all equal.
     pub fn bytes(&mut self, len: usize) -> Vec<i8> {
         let style = self.range(0, 5);

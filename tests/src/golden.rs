@@ -5,7 +5,7 @@
 
 pub mod operators;
 
-mod network;
+pub(crate) mod network;
 
 use crate::cases::Kind;
 use crate::draw::Draw;
@@ -18,8 +18,13 @@ use dunlin::{AlignedVec, Model, Session};
 use network::{Network, factor};
 use std::path::PathBuf;
 
-/// Rows of the bounded dimension in each run.
+/// Rows of the first bounded dimension in each run; the first count is its bound.
 pub const COUNTS: [u32; 3] = [4, 0, 2];
+
+/// Rows of every bounded dimension of a model in run `run`: the same part of each bound.
+pub fn counts(model: &Model<'_>, run: usize) -> Vec<u32> {
+    model.dims().iter().map(|bound| bound * COUNTS[run] / COUNTS[0]).collect()
+}
 
 /// Kinds of operator that version 1 began with: those of its first golden model.
 pub const KINDS: usize = 22;
@@ -204,9 +209,9 @@ pub fn run<R: AsRef<[Vec<u8>]>>(
     let mut session = Session::with_state(model, arena.as_mut_slice(), state.as_mut_slice())?;
     session.reset_state();
     let mut results = Vec::new();
-    for (inputs, count) in runs.iter().zip(COUNTS) {
-        if !model.dims().is_empty() {
-            session.set_len(0, count)?;
+    for (run, inputs) in runs.iter().enumerate() {
+        for (dim, count) in counts(model, run).into_iter().enumerate() {
+            session.set_len(dim, count)?;
         }
         for (i, bytes) in inputs.as_ref().iter().enumerate() {
             session.set_input_bytes(i, bytes)?;

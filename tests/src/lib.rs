@@ -11,4 +11,5 @@ pub mod host;
 pub mod mutate;
 pub mod oracle;
 pub mod packed;
+pub mod passing;
 pub mod walkers;

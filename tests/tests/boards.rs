@@ -3,21 +3,24 @@
 //! What a board has no room for is counted and printed. Where nothing can be emulated these tests say so and count
 //! as left out; with `CI=true`, `DUNLIN_REQUIRE_BOARDS=1` or images named by `DUNLIN_FIRMWARE` that is a failure.
 
-use dunlin::{AlignedVec, Model, Session, Storage, Target};
-use dunlin_emulator::board::{BOARDS, Board, MICROBIT};
+use dunlin::ops::Aggregation;
+use dunlin::{AlignedVec, IsaKind, Model, Session, Storage, Target};
+use dunlin_emulator::board::{BOARDS, Board, MICROBIT, MPS2_AN386, MPS3_AN547};
 use dunlin_emulator::meter::drawn_inputs;
 use dunlin_emulator::{
     EmulateError, Job, JobOutcome, Options, Report, Run, Stage, emulation_is_off, leave_out, run,
 };
 use dunlin_tests::cases::{self, seeded};
+use dunlin_tests::draw::Draw;
 use dunlin_tests::golden::operators::{self, PARTS};
 use dunlin_tests::golden::{self, COUNTS};
 use dunlin_tests::host::{self, Tables};
+use dunlin_tests::passing::{self, Graph, moved, rows};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Least share of the cases, in percent, that a board of 16 kB of RAM and 96 kB for jobs can run.
+/// Least share of the cases, in percent, that a board of 16 kB of RAM and 88 kB for jobs can run.
 const LEAST_ON_MICROBIT: usize = 90;
 /// Limit of one start of QEMU. A model of some hundred million multiply-accumulates takes a minute or two.
 const TIME_LIMIT: Duration = Duration::from_secs(900);
@@ -82,9 +85,8 @@ fn operator_jobs() -> impl Iterator<Item = Expected> {
         let parsed = Model::parse(file.as_slice(), &mut tables).expect("version 1");
         let inputs: Vec<_> = (0..COUNTS.len()).map(|run| operators::inputs(&parsed, run)).collect();
         let outputs = golden::run(&parsed, &inputs).expect("memory enough");
-        let counts = |count: u32| if parsed.dims().is_empty() { Vec::new() } else { vec![count] };
-        let runs = inputs.into_iter().zip(COUNTS);
-        let runs = runs.map(|(inputs, count)| Run { inputs, counts: counts(count) }).collect();
+        let runs = inputs.into_iter().enumerate();
+        let runs = runs.map(|(run, inputs)| Run { inputs, counts: golden::counts(&parsed, run) }).collect();
         Expected { job: Job { name: format!("golden/{}", part.name), model, runs }, outputs }
     })
 }
@@ -203,6 +205,72 @@ fn a_file_for_another_core_is_refused_by_name() {
             panic!("{} ran a file for {other}", board.name)
         };
         assert!(failure.stage == Stage::Parse && failure.text.contains("Target"), "{}", failure.text);
+    }
+}
+
+/// A graph, and the same with nodes and edges in another order: the second run must give the rows of the first.
+fn permuted_job(aggregation: Aggregation) -> Expected {
+    let file = passing::model([12, 40], 2, aggregation);
+    let mut tables = Tables::new();
+    let model = Model::parse(file.as_slice(), &mut tables).expect("a valid network");
+    let mut draw = Draw::seeded(21);
+    let graph = Graph::draw(&mut draw, [11, 38]);
+    let [nodes, edges] = [11, 38].map(|count| draw.order(count));
+    let other = graph.permuted(&nodes, &edges);
+    let plain = passing::run(&model, &graph, IsaKind::Scalar).expect("memory enough");
+    let orders = [nodes, edges];
+    let moved = plain.iter().zip(&orders).map(|(output, order)| moved(&rows(output), order).concat());
+    let outputs = vec![plain.clone(), moved.collect()];
+    assert_ne!(outputs[0], outputs[1]);
+    let runs = [graph, other].map(|graph| Run { inputs: graph.inputs(), counts: graph.counts() }).to_vec();
+    let name = format!("passing/{aggregation:?}");
+    Expected { job: Job { name, model: file.as_slice().to_vec(), runs }, outputs }
+}
+
+const AGGREGATIONS: [Aggregation; 3] = [Aggregation::Sum, Aggregation::Mean, Aggregation::Max];
+
+#[test]
+fn the_order_of_nodes_and_edges_changes_no_bit_on_any_board() {
+    let expected = AGGREGATIONS.map(permuted_job);
+    for board in boards() {
+        let Some((_, unfit)) = emulate(board, &expected) else { continue };
+        assert!(unfit.is_empty(), "{}: {unfit:?}", board.name);
+    }
+}
+
+#[test]
+fn the_cost_of_a_graph_follows_its_counts() {
+    const BOUNDS: [u32; 2] = [192, 1024];
+    /// Part of the bounds in percent, and the largest part of the instructions.
+    const PARTS: [(u32, u64); 3] = [(10, 15), (50, 60), (100, 100)];
+    if emulation_is_off() {
+        return leave_out("the cost of graphs", "DUNLIN_EMULATION is 0; see `cargo xtask setup`");
+    }
+    let jobs = AGGREGATIONS.map(|aggregation| {
+        let graph = |(part, _)| Graph::draw(&mut Draw::seeded(4), BOUNDS.map(|bound| bound * part / 100));
+        let runs = PARTS.map(graph).map(|g| Run { inputs: g.inputs(), counts: g.counts() });
+        let model = passing::model(BOUNDS, 2, aggregation).as_slice().to_vec();
+        Job { name: format!("{aggregation:?}"), model, runs: runs.to_vec() }
+    });
+    for board in [&MPS2_AN386, &MPS3_AN547] {
+        let options = Options { time_limit: TIME_LIMIT, ..Options::default() };
+        let report = match run(board, &jobs, &options) {
+            Ok(report) => report,
+            Err(error @ (EmulateError::NoImage { .. } | EmulateError::NoQemu { .. })) => {
+                leave_out(board.name, &error.to_string());
+                continue;
+            }
+            Err(error) => panic!("{}: {error}", board.name),
+        };
+        for job in &report.jobs {
+            let result = job.outcome.result().unwrap_or_else(|e| panic!("{}: {e:?}", job.name));
+            let cost: Vec<u64> = result.runs.iter().map(|run| run.instructions).collect();
+            say(&format!("| {} | {} | {} | {} | {} |", board.core, job.name, cost[0], cost[1], cost[2]));
+            for ((part, most), cost_of_part) in PARTS.into_iter().zip(&cost) {
+                let name = format!("{} on {}: {part} %", job.name, board.name);
+                assert!(cost_of_part * 100 <= cost[2] * most, "{name} of the graph cost {cost:?}");
+            }
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! `dunlin::model!`: the same model as the parser's, as a static.
 
 use dunlin::{AlignedVec, Model};
-use dunlin_tests::golden::{self, COUNTS};
+use dunlin_tests::golden::{self, COUNTS, operators};
 use dunlin_tests::host::Tables;
 
 static GOLDEN: Model<'static> = dunlin::model!("golden/v1/model.dun");
@@ -9,6 +9,40 @@ static GOLDEN: Model<'static> = dunlin::model!("golden/v1/model.dun");
 dunlin::model! {
     /// The same file as a module.
     mod golden_module = concat!("golden/v1", "/model.dun");
+}
+
+dunlin::model! {
+    /// Operators of graphs, over nodes and edges.
+    mod graphs = "golden/v1-operators/graphs.dun";
+}
+
+#[test]
+fn a_module_with_bounded_dimensions_and_lists_runs_to_the_same_bytes() {
+    use dunlin::format::{DType, Tensor};
+    const { assert!(graphs::BOUNDS[0] == 4 && graphs::BOUNDS[1] == 6) };
+    assert_eq!(graphs::MODEL.dims(), graphs::BOUNDS);
+    assert_eq!(golden_module::BOUNDS, [COUNTS[0]]);
+    let [from, to]: [Tensor; 2] = [graphs::INPUTS[2], graphs::INPUTS[3]];
+    assert_eq!((from.dtype, from.rows, from.shape.w), (DType::U16, Some(1), graphs::BOUNDS[1]));
+    assert_eq!((to.dtype, graphs::OUTPUTS[1].rows), (DType::U16, Some(0)));
+    let part = operators::PARTS.iter().find(|part| part.name == "graphs").unwrap();
+    let mut arena = graphs::Arena::new();
+    let mut session = graphs::session(&mut arena);
+    for run in 0..COUNTS.len() {
+        for (dim, count) in golden::counts(&graphs::MODEL, run).into_iter().enumerate() {
+            session.set_len(dim, count).unwrap();
+        }
+        for (i, bytes) in operators::inputs(&graphs::MODEL, run).iter().enumerate() {
+            session.set_input_bytes(i, bytes).unwrap();
+        }
+        session.run();
+        let outputs = (0..graphs::OUTPUTS.len()).map(|i| session.output_bytes(i).unwrap());
+        let path = operators::folder().join(part.run_file(run, "outputs"));
+        assert_eq!(outputs.collect::<Vec<_>>().concat(), std::fs::read(&path).unwrap(), "run {run}");
+    }
+    // A session starts without lists: the model's module is as strict as the parser's.
+    session.set_len(1, 1).unwrap();
+    assert!(session.set_indices(2, &[4]).is_err() && session.input_bytes_mut(2).is_err());
 }
 
 #[test]

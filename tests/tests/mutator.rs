@@ -5,11 +5,13 @@
 
 use dunlin::ParseError;
 use dunlin::format::{Header, MAGIC};
+use dunlin::ops::Aggregation;
 use dunlin_tests::attack::{Attacker, Verdict};
 use dunlin_tests::cases::{Case, Kind, seeded};
 use dunlin_tests::golden;
 use dunlin_tests::host::Tables;
 use dunlin_tests::mutate::Parts;
+use dunlin_tests::passing;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -23,11 +25,18 @@ const LONGEST: usize = 1200;
 /// Mutants of one file before the next is taken.
 const BLOCK: u64 = 1000;
 
-/// The valid files: a golden model of many operators, and cases of each: small ones, or the smallest.
+/// The valid files: golden models of many operators and of graphs, a network of message passing, in which several nodes
+/// share lists of indices, and cases of each operator: small ones, or the smallest.
 fn bases() -> Vec<Parts> {
     let small = |case: &&Case| case.model.len() <= LONGEST;
     let cases = seeded();
-    let mut bases = vec![Parts::of(golden::model().as_slice())];
+    let graphs =
+        golden::operators::PARTS.iter().find(|part| part.name == "graphs").expect("lists of indices");
+    let mut bases = vec![
+        Parts::of(golden::model().as_slice()),
+        Parts::of(graphs.model().as_slice()),
+        Parts::of(passing::model([3, 5], 1, Aggregation::Mean).as_slice()),
+    ];
     for kind in Kind::ALL {
         let of_kind = || cases.iter().filter(|c| c.kind == *kind);
         let before = bases.len();
@@ -45,6 +54,8 @@ struct Tally {
     ran: u64,
     too_large: u64,
     too_long: u64,
+    /// Lists of indices that were taken.
+    lists: u64,
     refused: BTreeMap<String, u64>,
 }
 
@@ -78,6 +89,7 @@ fn attack(bases: &[Parts], from: u64, to: u64, current: &AtomicU64) -> Tally {
             Verdict::Refused(error) => *tally.refused.entry(name(&error)).or_default() += 1,
         }
     }
+    tally.lists = attacker.lists();
     tally
 }
 
@@ -128,17 +140,18 @@ fn mutants_are_refused_or_run_harmlessly() {
         total.ran += tally.ran;
         total.too_large += tally.too_large;
         total.too_long += tally.too_long;
-        total.too_long += tally.too_long;
+        total.lists += tally.lists;
         tally.refused.into_iter().for_each(|(name, n)| *total.refused.entry(name).or_default() += n);
     }
     let refused: u64 = total.refused.values().sum();
     println!(
-        "{} mutants of {} files in {:.1?} on {threads} threads: {} ran, {} asked for too much memory, {} for too \
-         much time, {refused} refused:",
+        "{} mutants of {} files in {:.1?} on {threads} threads: {} ran, with {} lists of indices, {} asked for too \
+         much memory, {} for too much time, {refused} refused:",
         to - from,
         bases.len(),
         started.elapsed(),
         total.ran,
+        total.lists,
         total.too_large,
         total.too_long
     );
@@ -148,6 +161,7 @@ fn mutants_are_refused_or_run_harmlessly() {
     }
     // A mutator whose mutants all stop at the first check would prove nothing.
     assert!(total.ran * 20 >= to, "only {} of {to} mutants ran", total.ran);
+    assert!(total.lists * 200 >= to, "only {} lists of indices in {to} mutants", total.lists);
     assert!(total.refused.len() >= 30, "only {} kinds of refusal: {:?}", total.refused.len(), total.refused);
 }
 

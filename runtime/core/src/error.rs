@@ -162,7 +162,8 @@ pub enum NodeFault {
     ReadBeforeWrite(u16),
     /// An output is a constant, an input of the network, or already written by another node.
     WrittenTwice(u16),
-    /// A list of indices is written by a node, is persistent, points to the rows of two sets, or is read as something else.
+    /// A list of indices is written by a node, is persistent, points to the rows of two sets or to more than 65,535, or
+    /// is read as something else.
     Indices(u16),
     /// A tensor that the operator updates from run to run is not persistent, or is another operand as well.
     State(u16),
@@ -371,7 +372,8 @@ impl fmt::Display for NodeFault {
             Self::Indices(t) => {
                 write!(
                     f,
-                    "list of indices {t} is written, persistent, read as something else or points to two sets"
+                    "list of indices {t} is written, persistent, read as something else or points to two sets or too \
+                     many rows"
                 )
             }
             Self::DType(t) => write!(f, "tensor {t} has a type that the operator does not take"),

@@ -149,10 +149,14 @@ fn interface(model: &Model<'_>) -> Result<String, String> {
             pub type Arena = ::dunlin::Arena<ARENA_BYTES>;
             /// State memory that fits exactly.
             pub type State = ::dunlin::Arena<STATE_BYTES>;
+            /// Most rows of each bounded dimension; `Session::set_len` sets those of a run.
+            pub const BOUNDS: [u32; {}] = {:?};
             /// Names of the classes; none where the file has none.
             pub const LABELS: [&str; {}] = {labels:?};",
         t.arena_len,
         t.state_len,
+        t.dims.len(),
+        t.dims,
         labels.len()
     );
     let tensors = |ids: &[u16]| ids.iter().map(|&id| t.tensors[usize::from(id)]).collect::<Vec<_>>();

@@ -4,7 +4,7 @@
 //! is appended after a release of these models gets one of its own.
 
 use super::network::{Network, factor};
-use super::{COUNTS, named, run};
+use super::{COUNTS, counts, named, run};
 use crate::draw::Draw;
 use crate::host::Tables;
 use dunlin::fixed::{log_softmax_constants, softmax_table};
@@ -40,13 +40,14 @@ pub struct Part {
 }
 
 /// The models. Together they have every operator that [`super::model`] has not.
-pub const PARTS: [Part; 6] = [
+pub const PARTS: [Part; 7] = [
     Part { name: "elementwise", build: elementwise },
     Part { name: "layers", build: layers },
     Part { name: "functions", build: functions },
     Part { name: "memories", build: memories },
     Part { name: "moves", build: moves },
     Part { name: "fused", build: fused },
+    Part { name: "graphs", build: graphs },
 ];
 
 impl Network {
@@ -390,15 +391,23 @@ impl Part {
     }
 }
 
-/// Inputs of run `run` of a model; the last indices have one outside of its tensor.
+/// Inputs of run `run` of a model; the last indices of [`Gather`] have one outside of its tensor.
 pub fn inputs(model: &Model<'_>, run: usize) -> Vec<Vec<u8>> {
     let mut draw = Draw::seeded(200 + run as u64);
+    let counts = counts(model, run);
     let input = |tensor: &Tensor| -> Vec<u8> {
         if tensor.dtype == DType::I32 {
             let indices: [i32; 3] = [[5, 0, 2], [1, 1, 3], [4, -1, 6]][run];
             return indices.into_iter().flat_map(i32::to_le_bytes).collect();
         }
-        let rows = if tensor.rows.is_some() { COUNTS[run] } else { tensor.shape.w };
+        let rows = tensor.rows.map_or(tensor.shape.w, |dim| counts[usize::from(dim)]);
+        if tensor.dtype == DType::U16 {
+            // Nodes, the first dimension; one more is none of them.
+            let nodes = counts[0] as u16;
+            let entry = |at: u16| if at == nodes { NO_ROW } else { at };
+            let mut index = || entry(draw.range(0, i64::from(nodes)) as u16).to_le_bytes();
+            return (0..rows).flat_map(|_| index()).collect();
+        }
         let len = Shape { w: rows, ..tensor.shape }.elements() * tensor.dtype.size() as usize;
         (0..len).map(|_| draw.range(0, 255) as u8).collect()
     };
@@ -431,4 +440,35 @@ fn fused(net: &mut Network) {
     };
     let conv = Conv2d { window, filter, labels: None };
     net.give8(Op::Conv2dAdd(Conv2dAdd { conv, zero_point: -20, add }), &[y, x], IMAGE);
+}
+
+fn graphs(net: &mut Network) {
+    /// Rows of the second dimension, and what they have.
+    const EDGES: Shape = Shape::rows(6, 3);
+    let nodes = net.bounded(DType::I8, SCALE, 2);
+    net.spec.dims.push(EDGES.w);
+    let mut of_edges = |dtype, shape, scale, zero_point| {
+        let id = net.tensor(dtype, shape, QParams { scale, zero_point });
+        net.bounded_by(1, id)
+    };
+    let edges = of_edges(DType::I8, EDGES, SCALE, 2);
+    let [from, to] = [(); 2].map(|()| of_edges(DType::U16, EDGES.with_c(1), 1.0, 0));
+    let seen = of_edges(DType::I8, EDGES.with_c(2 * ROWS.c + EDGES.c), SCALE, 2);
+    let attention = of_edges(DType::I8, EDGES, 1.0 / 256.0, -128);
+    net.spec.inputs.extend([edges, from, to]);
+    net.give(Op::GatherRows(GatherRows { gathered: 0b101 }), &[nodes, edges, nodes, from, to], seen);
+    let heard = [
+        (Aggregation::Sum, 0.4, 0.1, -7),
+        (Aggregation::Mean, 0.9, 0.06, 5),
+        (Aggregation::Max, 1.0, SCALE, 2),
+    ];
+    for (aggregation, real, scale, zero_point) in heard {
+        let output = net.int8(ROWS.with_c(EDGES.c), scale, zero_point);
+        let output = net.rows(output);
+        let op = ScatterReduce { aggregation, factor: factor(real) };
+        net.give(Op::ScatterReduce(op), &[edges, to], output);
+    }
+    let exp = softmax_table(f64::from(SCALE), 1.0).expect("a positive scale");
+    let op = SegmentSoftmax { exp: net.spec.data.push(&exp), segments: ROWS.w, dim: Some(0) };
+    net.give(Op::SegmentSoftmax(op), &[edges, to], attention);
 }

@@ -1,6 +1,7 @@
 //! Every way in which a program can be wrong, and the error that says so, by value.
 
 mod files;
+mod graphs;
 mod movement;
 mod operators;
 mod program;

@@ -4,7 +4,7 @@ use super::{FOREVER, Life, Tables, operands};
 use crate::error::{NodeFault, ParseError, TensorFault};
 use crate::format::{ALIGN, DType, Node, Place, Scratch, Tensor};
 use crate::isa::{IsaKind, Target};
-use crate::ops::{Op, Operands};
+use crate::ops::{NO_ROW, Op, Operands};
 
 /// Everything that must hold of decoded tables.
 pub(super) fn prove(t: &Tables<'_>, lives: &mut [Life]) -> Result<(), ParseError> {
@@ -143,7 +143,8 @@ fn check_states(t: &Tables<'_>, node: &Node, cx: &Operands<'_>) -> Result<(), No
     Ok(())
 }
 
-/// No node writes a list of indices, every node that reads one reads it as such, and all of them mean the same rows.
+/// No node writes a list of indices, every node that reads one reads it as such, and all of them mean the same rows, none
+/// of which has the number of no row.
 fn check_indices(t: &Tables<'_>, cx: &Operands<'_>, op: &Op) -> Result<(), NodeFault> {
     let is_list = |id: u16| t.tensors[usize::from(id)].dtype == DType::U16;
     if let Some(&id) = cx.outputs.iter().find(|&&id| is_list(id)) {
@@ -154,7 +155,8 @@ fn check_indices(t: &Tables<'_>, cx: &Operands<'_>, op: &Op) -> Result<(), NodeF
         let rows = op.indexed(cx, i).ok_or(fault)?;
         let bounded = rows.dim.is_none_or(|dim| t.dims.get(usize::from(dim)) == Some(&rows.bound));
         let persistent = matches!(t.tensors[usize::from(id)].place, Place::State(_));
-        if !bounded || persistent || t.indexed(id) != Some(rows) {
+        let numbered = rows.bound <= u32::from(NO_ROW);
+        if !bounded || !numbered || persistent || t.indexed(id) != Some(rows) {
             return Err(fault);
         }
     }

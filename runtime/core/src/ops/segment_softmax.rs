@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 pub struct SegmentSoftmax {
     /// Exponentials as in [`Softmax`](super::Softmax).
     pub exp: Blob,
-    /// Number of segments, or its bound.
+    /// Number of segments, or its bound: 1 to 65,535.
     pub segments: u32,
     /// Bounded dimension that gives the number of segments of a run.
     pub dim: Option<u8>,
@@ -45,7 +45,7 @@ impl Operator for SegmentSoftmax {
         if output.quant.scale != 1.0 / 256.0 || output.quant.zero_point != -128 {
             return Err(NodeFault::Quantisation(cx.outputs[0]));
         }
-        if self.segments == 0 || self.segments > 1 << 16 {
+        if self.segments == 0 {
             return Err(NodeFault::Attribute);
         }
         exp_table(cx, self.exp).map(|_| ())
