@@ -237,3 +237,80 @@ pub fn track_on_host(job: &TrackJob) -> Result<Tracks, String> {
     tracks.counts = *tracker.counts();
     Ok(tracks)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::board::MPS2_AN386 as BOARD;
+    use crate::record::{Kind, VERSION, begin, finish, words};
+    use dunlin_track::Rect;
+
+    fn record(file: &mut Vec<u8>, kind: Kind, values: &[u32], tail: &[u8]) {
+        let payload = values.len() * 4 + tail.len();
+        begin(file, kind, payload);
+        words(file, values);
+        file.extend_from_slice(tail);
+        finish(file, payload);
+    }
+
+    fn row(frame: u32) -> Tracked {
+        let bounds = Rect { x: 1.0, y: 2.0, w: 3.0, h: 4.0 };
+        Tracked { frame, id: 1, bounds, interpolated: false }
+    }
+
+    /// What an image writes that is given the frames 1 and 2, if it says that the second is frame `second`.
+    fn file(second: u32, counts: &[u32], records: u32) -> Vec<u8> {
+        let mut file = Vec::new();
+        record(&mut file, Kind::Start, &[VERSION, 256, 512, 4096, 1, 100, 0, 0], BOARD.name.as_bytes());
+        record(&mut file, Kind::Opened, &[64, 0, 80, 900, 50, 0, 2], b"dsp");
+        record(&mut file, Kind::Step, &[1, 7, 8, 10, 0, 1], b"");
+        record(
+            &mut file,
+            Kind::Rows,
+            &[tracking::row_words(&row(1)), tracking::row_words(&row(2))].concat(),
+            b"",
+        );
+        record(&mut file, Kind::Step, &[second, 9, 10, 20, 0, 2], b"");
+        record(&mut file, Kind::Rows, &tracking::row_words(&row(3)), b"");
+        record(&mut file, Kind::Counts, counts, b"");
+        record(&mut file, Kind::End, &[records, 512], b"");
+        file
+    }
+
+    fn read_back(results: Vec<u8>) -> Result<TrackReport, EmulateError> {
+        let frame = |number| Frame { number, detections: Vec::new() };
+        let job = TrackJob {
+            name: "two frames".to_owned(),
+            model: Vec::new(),
+            settings: Settings::new(10.0, None),
+            frames: vec![frame(1), frame(2)],
+        };
+        let log = vec![LogLine { level: "error".to_owned(), text: "job 0: Interface".to_owned() }];
+        read(&BOARD, &job, Output { log, results, counts: String::new() })
+    }
+
+    #[test]
+    fn rows_belong_to_the_step_that_made_them_final() {
+        let report = read_back(file(2, &[2, 0, 0, 1, 0, 0, 0, 0, 5], 7)).unwrap();
+        let step = |frame, graph, rows| Step { frame, graph, rows };
+        assert_eq!(report.tracks.steps, [step(1, [7, 8], vec![]), step(2, [9, 10], vec![row(1), row(2)])]);
+        assert_eq!((report.tracks.rest.as_slice(), report.tracks.rows().count()), (&[row(3)][..], 3));
+        let counts = report.tracks.counts;
+        assert_eq!((counts.frames, counts.invalid, counts.unborn), (2, 1, 5));
+        assert_eq!(report.instructions, [10 * 40 - 4, 20 * 40 - 8]);
+        assert_eq!((report.arena_bytes, report.tracker_bytes, report.peak_stack_bytes), (64, 900, 512));
+    }
+
+    #[test]
+    fn another_order_and_a_refusal_are_errors() {
+        let good = [2, 0, 0, 1, 0, 0, 0, 0, 5];
+        let said = |results| read_back(results).unwrap_err().to_string();
+        assert!(said(file(3, &good, 7)).contains("expected frame 1 of 2"));
+        assert!(said(file(2, &good[1..], 7)).contains("the tracker's counts"));
+        assert!(said(file(2, &good, 8)).contains("expected the end after 7 records"));
+        let mut refused = Vec::new();
+        record(&mut refused, Kind::Start, &[VERSION, 256, 512, 4096, 1, 100, 0, 0], BOARD.name.as_bytes());
+        record(&mut refused, Kind::Failure, &[0, 0, 4], b"");
+        assert!(said(refused).contains("two frames: Tracker: Interface"));
+    }
+}

@@ -75,7 +75,8 @@ fn exact<const TRACKS: usize, const DETECTIONS: usize>(candidates: &[Candidate],
         let (first, end) = places.get(usize::from(detection)).copied().unwrap_or_default();
         candidates[first..end].iter().filter(move |c| c.detection == detection)
     };
-    let worth = |track: u16, detection: u16| of(detection).find(|c| c.track == track).map_or(0.0, |c| c.worth);
+    let worth =
+        |track: u16, detection: u16| of(detection).find(|c| c.track == track).map_or(0.0, |c| c.worth);
     for new in 0..links.len().min(DETECTIONS) as u16 {
         // The most that the detections can gain if `d` is free and takes another track: Bellman and Ford over the few
         // detections that a path reaches. `gain[d]` is what has been won and lost until `d` became free.

@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use dunlin_emulator::board::BOARDS;
+use dunlin_emulator::board::{BOARDS, Board, TRACKING};
 
 use crate::cross::{Cross, host_cargo};
 use crate::setup::{DISTRIBUTION_CLIPPY, Setup, Toolchain};
@@ -45,7 +45,8 @@ pub(crate) fn lint() -> Result<(), String> {
     match firmware_clippy(&setup) {
         Ok(toolchain) => {
             steps.run("clippy, firmware", || {
-                BOARDS.iter().try_for_each(|board| clippy_board(toolchain, board.name, board.target))
+                BOARDS.iter().try_for_each(|board| clippy_board(toolchain, board, &[]))?;
+                TRACKING.iter().try_for_each(|board| clippy_board(toolchain, board, &["--features", "track"]))
             });
         }
         Err(reason) => steps.left_out("clippy, firmware", &reason),
@@ -96,12 +97,20 @@ fn firmware_clippy(setup: &Setup) -> Result<&Toolchain, String> {
     }
 }
 
-fn clippy_board(toolchain: &Toolchain, board: &str, target: &str) -> Result<(), String> {
-    let mut command = Cross::new(toolchain).cargo("clippy", target);
+fn clippy_board(toolchain: &Toolchain, board: &Board, features: &[&str]) -> Result<(), String> {
+    let mut command = Cross::new(toolchain).cargo("clippy", board.target);
     // The shared crates are checked for the target of every board.
-    command.args(["--release", "--package", "dunlin-app", "--package", "dunlin-qemu", "--package", board]);
-    command.args(["--", "-D", "warnings"]);
-    call(command.current_dir(paths::root().join("firmware/boards").join(board)))
+    command.args([
+        "--release",
+        "--package",
+        "dunlin-app",
+        "--package",
+        "dunlin-qemu",
+        "--package",
+        board.name,
+    ]);
+    command.args(features).args(["--", "-D", "warnings"]);
+    call(command.current_dir(paths::root().join("firmware/boards").join(board.name)))
 }
 
 /// The manifest's `rust-version` is true if that release compiles the runtime.
