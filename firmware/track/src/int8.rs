@@ -62,8 +62,16 @@ impl<'s, 'a, 'm> Int8<'s, 'a, 'm> {
         let (i, o) = ([(); 4].map(|()| inputs.next()), [(); 2].map(|()| outputs.next()));
         let good = fits(
             i,
-            [(DType::I8, NODE_FEATURES, 0), (DType::I8, EDGE_FEATURES, 1), (DType::U16, 1, 1), (DType::U16, 1, 1)],
-        ) && fits([o[0], o[1], o[0], o[1]], [(DType::I8, 1, 1), (DType::I8, 1, 0), (DType::I8, 1, 1), (DType::I8, 1, 0)]);
+            [
+                (DType::I8, NODE_FEATURES, 0),
+                (DType::I8, EDGE_FEATURES, 1),
+                (DType::U16, 1, 1),
+                (DType::U16, 1, 1),
+            ],
+        ) && fits(
+            [o[0], o[1], o[0], o[1]],
+            [(DType::I8, 1, 1), (DType::I8, 1, 0), (DType::I8, 1, 1), (DType::I8, 1, 0)],
+        );
         let (Some(x), Some(e), Some(edge), Some(node), &[node_bound, edge_bound], true) =
             (i[0], i[1], o[0], o[1], model.dims(), good)
         else {
