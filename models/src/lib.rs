@@ -34,9 +34,24 @@ models! {
     /// Street scenes (CamVid, 11 classes) by FCN-8s: i8 `1,120,160,3` to u8 labels `1,120,160,1`. See
     /// `fcn8s/card.md`; trained on data for non-commercial use (CC BY-NC 4.0).
     FCN8S = "fcn8s/fcn8s.dun",
+    /// A class for each paper of a citation graph (Cora) by graph convolutions: i8 words `1,1,N,1433`, i8 scale `1,1,N,1`, u16 lists
+    /// of the ends of edges; i8 scores `1,1,N,7`. See `gcn-cora/card.md`.
+    GCN_CORA = "gcn-cora/gcn-cora.dun",
+    /// Whether a molecule is mutagenic (MUTAG) by a graph network: i8 atoms `1,1,N,7`, u16 lists of the ends of bonds and of
+    /// zeros for nodes and edges; two i8 scores. See `gn-mutag/card.md`.
+    GN_MUTAG = "gn-mutag/gn-mutag.dun",
+    /// The same by a recurrence to a fixed point. See `gnn-scarselli/card.md`.
+    GNN_SCARSELLI = "gnn-scarselli/gnn-scarselli.dun",
     /// Ten kinds of things (CIFAR-10) by MobileNet, pre-trained on ImageNet: i8 `1,64,64,3` to ten i8 scores. See
     /// `mobilenet-cifar10/card.md`.
     MOBILENET_CIFAR10 = "mobilenet-cifar10/mobilenet-cifar10.dun",
+    /// Who is who from frame to frame (MOTChallenge 2015), the network of `firmware/track`: i8 nodes `1,1,N,9`, i8 edges `1,1,E,16`,
+    /// u16 lists of their ends; i8 logits `1,1,E,1` and `1,1,N,1`. See `mpn-mot15/card.md`; trained on data for non-commercial
+    /// use (CC BY-NC-SA 3.0).
+    MPN_MOT15 = "mpn-mot15/mpn-mot15.dun",
+    /// How well a molecule dissolves in water (ESOL) by message passing: i8 atoms `1,1,N,27`, i8 bonds `1,1,E,6`, u16 lists of the
+    /// ends of bonds and of a zero for each atom; one i8 number. See `mpnn-esol/card.md`.
+    MPNN_ESOL = "mpnn-esol/mpnn-esol.dun",
     /// Street scenes (CamVid, 11 classes) by SegNet: i8 `1,120,160,3` to u8 labels `1,120,160,1`. See
     /// `segnet/card.md`; trained on data for non-commercial use (CC BY-NC 4.0).
     SEGNET = "segnet/segnet.dun",

@@ -11,6 +11,7 @@ pub use error::GraphError;
 pub(crate) use init::normal;
 pub use pin::{Pin, PinnedParam, Scheme};
 
+pub use crate::ops::DimId;
 use crate::ops::{DType, Init, Op};
 use dunlin::shape::Shape;
 use init::initial;
@@ -27,10 +28,6 @@ pub struct NodeId(pub usize);
 /// Index of a parameter in [`Graph::params`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ParamId(pub usize);
-
-/// Index of a bounded dimension in [`Graph::dims`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct DimId(pub usize);
 
 /// A size that is known only when the model runs; tensors are planned for `max`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

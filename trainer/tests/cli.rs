@@ -180,6 +180,7 @@ fn inspect_prints_the_documented_keys() {
         "fused_argmax",
         "macs",
         "weight_bytes",
+        "weights_at",
         "scratch_bytes",
         "scratch_offset",
     ];

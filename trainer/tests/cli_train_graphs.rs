@@ -66,7 +66,7 @@ fn a_training_is_repeated_over_seeds_and_folds_and_what_is_finished_is_kept() {
         assert!(out.join(name).is_file(), "{name} is missing");
     }
     let card = std::fs::read_to_string(out.join("card.md")).unwrap();
-    assert!(card.contains("cross-validation over 2 folds") && card.contains("| **mean** |"), "{card}");
+    assert!(card.contains("2 folds that are dealt anew") && card.contains("| **mean** |"), "{card}");
 
     // A training that did not finish is done again; the others are not touched.
     let result = |case: &str| out.join("runs").join(case).join("result.json");

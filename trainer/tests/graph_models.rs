@@ -1,25 +1,30 @@
 //! The models of graphs against real data: the bars that they must reach, that their cards are true, and that a recurrence
 //! is stored once.
 
+use dunlin::ops::Aggregation;
 use dunlin_trainer::data::graphs::{Answers, GraphSample, GraphSet, Union};
 use dunlin_trainer::data::tu;
 use dunlin_trainer::eval::graphs;
 use dunlin_trainer::exec::{self, Device, Mode, NoTap, Weights};
 use dunlin_trainer::export::{self, Options};
 use dunlin_trainer::graph::Graph;
+use dunlin_trainer::net::Net;
 use dunlin_trainer::ops::Op;
-use dunlin_trainer::quantise::Method;
+use dunlin_trainer::quantise::{Int8Runner, Method};
 use dunlin_trainer::report::artifact::METRICS;
 use dunlin_trainer::report::card::Metrics;
 use dunlin_trainer::report::facts::Facts;
 use dunlin_trainer::report::repeated::Repeated;
-use dunlin_trainer::train::{Recipe, supervised};
+use dunlin_trainer::train::{Contraction, Optimiser, Recipe, Schedule, supervised};
 use dunlin_trainer::zoo::graph_models::{self, GraphModel, Protocol};
-use dunlin_trainer::zoo::{message_passing, scarselli};
+use dunlin_trainer::zoo::message_passing::{Edges, MessagePassing};
+use dunlin_trainer::zoo::{graph_network, message_passing, scarselli};
 use rand::Rng;
+use rand::seq::SliceRandom;
 use rand_pcg::Pcg64;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 
 /// Float arithmetic may add in another order on another machine, which can move an example or two.
 const FLOAT_TOLERANCE: f64 = 5e-3;
@@ -147,6 +152,93 @@ fn drawn(count: usize, features: usize, edges: usize) -> GraphSet {
     }
 }
 
+/// The same graph with its nodes and edges in another order.
+fn permuted(graph: &GraphSample, features: [usize; 2], rng: &mut Pcg64) -> GraphSample {
+    let mut nodes: Vec<usize> = (0..graph.count).collect();
+    let mut edges: Vec<usize> = (0..graph.from.len()).collect();
+    nodes.shuffle(rng);
+    edges.shuffle(rng);
+    let mut place = vec![0u32; graph.count];
+    nodes.iter().enumerate().for_each(|(new, &old)| place[old] = new as u32);
+    let rows = |values: &[f32], order: &[usize], c: usize| {
+        order.iter().flat_map(|&i| values[i * c..][..c].to_vec()).collect()
+    };
+    GraphSample {
+        nodes: rows(&graph.nodes, &nodes, features[0]),
+        edges: rows(&graph.edges, &edges, features[1]),
+        from: edges.iter().map(|&e| place[graph.from[e] as usize]).collect(),
+        to: edges.iter().map(|&e| place[graph.to[e] as usize]).collect(),
+        count: graph.count,
+    }
+}
+
+/// The bytes of the first output for one graph.
+fn bytes(graph: &Graph, file: &[u8], sample: &GraphSample) -> Vec<u8> {
+    let union = Union::of([sample]);
+    let counts: Vec<u32> = graphs::counts(graph, &union).iter().map(|(_, n)| *n as u32).collect();
+    let inputs = graphs::inputs(graph, &union);
+    let inputs: Vec<&[f32]> = inputs.iter().map(Vec::as_slice).collect();
+    Int8Runner::new(file).unwrap().run_counted(&counts, &inputs).unwrap().remove(0).bytes
+}
+
+#[test]
+fn message_passing_has_three_aggregations_and_the_order_of_atoms_and_bonds_changes_no_byte() {
+    let set = drawn(12, 9, 4);
+    let mut rng = Pcg64::new(5, 9);
+    let mut outputs = Vec::new();
+    for aggregation in [Aggregation::Sum, Aggregation::Mean, Aggregation::Max] {
+        let passing = MessagePassing { aggregation, ..message_passing::ESOL };
+        let mut graph = message_passing::graph(&set, passing).expect("it builds");
+        graph.initialise(2);
+        let file = exported(&graph, &set);
+        let mut all = Vec::new();
+        for sample in &set.graphs {
+            let here = bytes(&graph, &file, sample);
+            for _ in 0..4 {
+                let other = permuted(sample, [set.node_features, set.edge_features], &mut rng);
+                assert_eq!(bytes(&graph, &file, &other), here, "{aggregation:?}");
+            }
+            all.extend(here);
+        }
+        assert!(all.iter().any(|b| *b != all[0]), "the network says the same of all graphs");
+        let weights = Weights::from_graph(&graph, &Device::flex());
+        let union = set.union(&(0..set.graphs.len()).collect::<Vec<_>>());
+        let (inputs, counts) =
+            (graphs::tensors(&graph, &union, &Device::flex()), graphs::counts(&graph, &union));
+        let run =
+            exec::run_counted(&graph, &weights, &inputs, &counts, &graph.outputs, Mode::Evaluate, &mut NoTap);
+        let float: Vec<f32> = run.unwrap().float().into_data().try_into_vec().unwrap();
+        outputs.push(float);
+    }
+    assert!(outputs[0] != outputs[1] && outputs[1] != outputs[2] && outputs[0] != outputs[2]);
+}
+
+#[test]
+fn the_network_of_the_documentation_can_be_built() -> Result<(), dunlin_trainer::graph::GraphError> {
+    let mut n = Net::new("mine");
+    let (nodes, edges) = (n.dim("nodes", 64), n.dim("edges", 256));
+    let x = n.rows("nodes", nodes, 8)?;
+    let e = n.rows("edges", edges, 4)?;
+    let ends = Edges { nodes, from: n.list("from", edges)?, to: n.list("to", edges)? };
+    let x = n.dense_relu("node", x, 16)?;
+    let e = n.dense_relu("edge", e, 16)?;
+    let passing = MessagePassing { steps: 4, node: 16, edge: 16, aggregation: Aggregation::Max };
+    let (x, _) = passing.build(&mut n, ends, x, e)?;
+    let scores = n.dense("score", x, 3)?;
+    let mut graph = n.finish(scores)?;
+    graph.initialise(1);
+    let set = drawn(5, 8, 4);
+    let file = exported(&graph, &set);
+    for sample in &set.graphs {
+        assert_eq!(bytes(&graph, &file, sample).len(), 3 * sample.count);
+    }
+    // The text says what is tested.
+    let text =
+        std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/graphs.md")).unwrap();
+    assert!(text.contains("let (x, _) = passing.build(&mut n, ends, x, e)?;"));
+    Ok(())
+}
+
 /// The `.dun` file of a network with drawn weights, calibrated on the set.
 fn exported(graph: &Graph, set: &GraphSet) -> Vec<u8> {
     let items: Vec<usize> = (0..set.graphs.len()).collect();
@@ -203,6 +295,76 @@ fn the_recurrence_contracts_to_its_fixed_point() {
     }
 }
 
+static NEVER: AtomicBool = AtomicBool::new(false);
+
+/// Trains a network on drawn graphs for a few steps; returns the parameter of this name.
+fn trained(mut graph: Graph, recipe: &Recipe, set: &GraphSet, param: &str) -> Vec<f32> {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let fold = set.folds(4, 1).remove(0);
+    let options = supervised::Options {
+        out: folder.path(),
+        resume: false,
+        keep_weights: false,
+        stop: &NEVER,
+        quiet: true,
+        tap: None,
+    };
+    supervised::run_graphs(&mut graph, recipe, set, &fold, &options).expect("it trains");
+    graph.params.into_iter().find(|p| p.name == param).expect("the parameter").data
+}
+
+fn largest_row(weights: &[f32], columns: u32) -> f32 {
+    let sums = weights.chunks_exact(columns as usize).map(|row| row.iter().map(|w| w.abs()).sum::<f32>());
+    sums.fold(0.0, f32::max)
+}
+
+#[test]
+fn training_keeps_a_recurrence_in_its_bound_and_needs_to() {
+    let set = drawn(40, 7, 0);
+    let mut recipe = Recipe { epochs: 3, batch: 10, ..scarselli::recipe() };
+    let network = || scarselli::graph(&set, 4).expect("it builds");
+    let bound = recipe.contraction.clone().expect("the recurrence is bounded");
+    let kept = largest_row(&trained(network(), &recipe, &set, &bound.param), scarselli::STATE);
+    recipe.contraction = None;
+    let free = largest_row(&trained(network(), &recipe, &set, &bound.param), scarselli::STATE);
+    // Rounding in f32.
+    assert!(kept <= bound.norm * (1.0 + 1e-5) && free > 2.0 * bound.norm, "{kept} and {free}");
+    recipe.contraction = Some(Contraction { param: "nothing".into(), norm: 1.0 });
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (out, fold) = (folder.path(), set.folds(4, 1).remove(0));
+    let options =
+        supervised::Options { out, resume: false, keep_weights: false, stop: &NEVER, quiet: true, tap: None };
+    let error = supervised::run_graphs(&mut network(), &recipe, &set, &fold, &options).unwrap_err();
+    assert!(error.to_string().contains("no parameter is called `nothing`"), "{error}");
+}
+
+#[test]
+fn a_penalty_shrinks_the_named_layer_and_no_other() {
+    let set = drawn(40, 7, 0);
+    let weights = |penalised: &[&str], param: &str| -> f32 {
+        let penalised = penalised.iter().map(|name| name.to_string()).collect();
+        let optimiser = Optimiser::Adam { rate: 1e-2, penalty: 100.0, penalised };
+        let schedule = Schedule::Constant { warm_up: 0.0 };
+        let recipe = Recipe { epochs: 20, batch: 10, optimiser, schedule, ..graph_network::recipe() };
+        let network = graph_network::graph(&set).expect("it builds");
+        trained(network, &recipe, &set, param).iter().map(|w| w * w).sum()
+    };
+    let free = weights(&[], "decode.weight");
+    assert!(weights(&["decode"], "decode.weight") < 0.2 * free);
+    assert!(weights(&["encode"], "decode.weight") > 0.5 * free);
+}
+
+#[test]
+fn the_committed_recurrence_keeps_its_bound() {
+    let graph = supervised::load(&folder("gnn-scarselli")).expect("committed float weights");
+    let bound = recipe("gnn-scarselli").contraction.expect("the recurrence is bounded");
+    let param = graph.params.iter().find(|p| p.name == bound.param).expect("the recurrence");
+    let largest = largest_row(&param.data, scarselli::STATE);
+    println!("largest row of the recurrence: {largest}, bound {}", bound.norm);
+    // Rounding in f32.
+    assert!(largest > 0.0 && largest <= bound.norm * (1.0 + 1e-5), "{largest}");
+}
+
 #[test]
 fn a_recurrence_is_stored_once_however_often_it_is_unrolled() {
     let set = drawn(6, 7, 0);
@@ -219,7 +381,7 @@ fn a_recurrence_is_stored_once_however_often_it_is_unrolled() {
     assert!(step < 16 * 9 + 5 * 60, "{step} bytes a step");
 
     let set = drawn(6, 9, 4);
-    let passing = message_passing::MessagePassing { steps: 5, ..message_passing::ESOL };
+    let passing = MessagePassing { steps: 5, ..message_passing::ESOL };
     let mut graph = message_passing::graph(&set, passing).expect("it builds");
     graph.initialise(2);
     let facts = Facts::read(&exported(&graph, &set)).unwrap();

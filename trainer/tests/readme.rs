@@ -3,6 +3,8 @@
 use dunlin_trainer::report::artifact::METRICS;
 use dunlin_trainer::report::card::Metrics;
 use dunlin_trainer::report::facts::Facts;
+use dunlin_trainer::zoo::graph_models;
+use std::collections::BTreeSet;
 use std::path::Path;
 
 /// `1234567` as `1,234,567`.
@@ -37,4 +39,38 @@ fn each_committed_model_has_its_true_row() {
         );
         assert!(readme.contains(&row), "README.md lacks the row\n{row}");
     }
+}
+
+/// The table of the models of graphs stands in both.
+const TABLES: [&str; 2] = ["README.md", "docs/graphs.md"];
+
+#[test]
+fn each_model_of_graphs_has_its_true_row_over_seeds() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let texts = TABLES.map(|name| std::fs::read_to_string(root.join(name)).expect("a text"));
+    let mut lacking = Vec::new();
+    for model in &graph_models::ALL {
+        let (name, folder) = (model.name, root.join("models").join(model.name));
+        let file = std::fs::read(folder.join(format!("{name}.dun"))).expect("a committed model");
+        let totals = Facts::read(&file).expect("the runtime accepts it").totals;
+        let text = std::fs::read_to_string(folder.join(METRICS)).expect("committed metrics");
+        let m: Metrics = serde_json::from_str(&text).expect("metrics");
+        let repeated = m.repeated.expect("it is measured over seeds");
+        let seeds: BTreeSet<u64> = repeated.runs.iter().map(|r| r.seed).collect();
+        let row = format!(
+            "models/{name}/card.md) | {} | {} | {} | {} | {} | {} |",
+            m.metric,
+            seeds.len(),
+            repeated.float,
+            repeated.int8,
+            grouped(totals.weight_bytes),
+            grouped(totals.arena_bytes as u64),
+        );
+        for (file, text) in TABLES.iter().zip(&texts) {
+            if !text.contains(&row) {
+                lacking.push(format!("{file} lacks the row\n{row}"));
+            }
+        }
+    }
+    assert!(lacking.is_empty(), "{}", lacking.join("\n"));
 }

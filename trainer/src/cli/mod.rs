@@ -21,6 +21,7 @@ mod text;
 mod track;
 mod train;
 mod train_graphs;
+mod train_mpn;
 
 use clap::{Parser, Subcommand};
 use miette::{IntoDiagnostic, MietteHandlerOpts};

@@ -14,6 +14,7 @@ use dunlin_trainer::plan::{self, ValueError};
 use dunlin_trainer::quantise::FakeQuant;
 use dunlin_trainer::report::artifact::{self, Artifact};
 use dunlin_trainer::report::card::Metrics;
+use dunlin_trainer::train::supervised::{Outcome, TrainError};
 use dunlin_trainer::train::{Recipe, checkpoint, supervised};
 use dunlin_trainer::zoo;
 use miette::{Result, bail, miette};
@@ -241,11 +242,24 @@ pub(super) struct Aware<'a> {
 
 /// Quantisation-aware training from the calibrated graph; replaces graph, ranges, plan and file.
 pub(super) fn aware(q: &mut Quantised, split: &Split, recipe: &Recipe, how: &Aware<'_>) -> Result<()> {
+    aware_of(q, split.train.len(), recipe, how, |graph, recipe, options| {
+        supervised::run(graph, recipe, split, options)
+    })
+}
+
+/// [`aware`] on `examples` of any kind, by the loop `train`.
+pub(super) fn aware_of(
+    q: &mut Quantised,
+    examples: usize,
+    recipe: &Recipe,
+    how: &Aware<'_>,
+    train: impl FnOnce(&mut Graph, &Recipe, &supervised::Options<'_>) -> Result<Outcome, TrainError>,
+) -> Result<()> {
     let mut recipe = recipe.clone();
     recipe.epochs = how.epochs;
     // The weights are good already: a tenth of the rate moves them to the grid without leaving the minimum.
     *recipe.optimiser.rate_mut() *= 0.1;
-    let steps = split.train.len() / recipe.batch.max(1);
+    let steps = examples / recipe.batch.max(1);
     let fake = FakeQuant::new(&q.graph, &q.ranges).map_err(|e| miette!("{e}"))?.following(
         0.99,
         steps,
@@ -260,7 +274,7 @@ pub(super) fn aware(q: &mut Quantised, split: &Split, recipe: &Recipe, how: &Awa
         quiet: how.quiet,
         tap: Some(&tap),
     };
-    let outcome = supervised::run(&mut q.graph, &recipe, split, &options).map_err(|e| miette!("{e}"))?;
+    let outcome = train(&mut q.graph, &recipe, &options).map_err(|e| miette!("{e}"))?;
     if outcome.interrupted {
         bail!(help = "run the command again", "quantisation-aware training was stopped");
     }
@@ -269,6 +283,15 @@ pub(super) fn aware(q: &mut Quantised, split: &Split, recipe: &Recipe, how: &Awa
     q.plan = plan;
     q.file = file;
     Ok(())
+}
+
+/// A table of what each value loses.
+pub(super) fn losses(errors: &[ValueError]) -> String {
+    let rows = errors.iter().map(|e| {
+        let snr = if e.snr.is_finite() { format!("{:.1}", e.snr) } else { "exact".into() };
+        vec![short(&e.name), snr, format!("{:.1}", e.steps)]
+    });
+    table(&["value", "SNR dB", "largest error, steps"], &[1, 2], rows)
 }
 
 impl Result8 {
@@ -308,11 +331,7 @@ impl Result8 {
             .map(|p| format!("{} ({})", p.pass, p.rewrites))
             .collect();
         println!("passes: {}", passes.join(", "));
-        let rows = self.errors.iter().map(|e| {
-            let snr = if e.snr.is_finite() { format!("{:.1}", e.snr) } else { "exact".into() };
-            vec![short(&e.name), snr, format!("{:.1}", e.steps)]
-        });
-        println!("\n{}\n", table(&["value", "SNR dB", "largest error, steps"], &[1, 2], rows));
+        println!("\n{}\n", losses(&self.errors));
         let (m, t) = (&self.artifact.metrics, &self.artifact.facts.totals);
         println!(
             "{:<10} float {:.4}, int8 {:.4} over {} held-out examples",

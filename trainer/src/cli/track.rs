@@ -1,13 +1,17 @@
 //! `dunlin track`: tracks through the detections of MOTChallenge sequences.
 
 use super::text::table;
-use super::{print_json, write};
+use super::{print_json, stop, write};
 use clap::ValueEnum;
 use dunlin_trainer::data::mot::{self, Row, Sequence};
 use dunlin_trainer::eval::tracking::{Metrics, Summary};
 use dunlin_trainer::report::tracks::{Cut, Film};
+use dunlin_trainer::track::mpn::{Mpn, Solver};
 use dunlin_trainer::track::tune::Tuner;
-use dunlin_trainer::track::{Scene, Settings};
+use dunlin_trainer::track::{Scene, Settings, Tracker};
+use dunlin_trainer::train::supervised::Options;
+use dunlin_trainer::train::tracking::folds;
+use dunlin_trainer::zoo::mpn::{self, Sizes};
 use indicatif::{ProgressBar, ProgressStyle};
 use miette::{Result, bail, miette};
 use serde::Serialize;
@@ -29,12 +33,16 @@ pub(super) struct Args {
     /// A sequence (a folder with seqinfo.ini and det/det.txt), or a folder of sequences.
     path: PathBuf,
     /// The tracker.
-    #[arg(long, value_enum, default_value_t = Kind::Social)]
+    #[arg(long, value_enum, default_value_t = Kind::Mpn)]
     tracker: Kind,
     /// Parameters of the tracker in this TOML file; docs/tracking.md lists them. Those it leaves out keep their defaults.
     #[arg(long, value_name = "TOML", conflicts_with = "leave_one_out")]
     settings: Option<PathBuf>,
-    /// Track each sequence with the parameters that are best on all others, which takes minutes.
+    /// Network of the message passing tracker, a .dun file [default: the one of models/mpn-mot15].
+    #[arg(long, value_name = "DUN")]
+    model: Option<PathBuf>,
+    /// Track each sequence with what is learnt from all others: parameters, and the message passing network, which takes
+    /// minutes.
     #[arg(long)]
     leave_one_out: bool,
     /// File of the detections in a sequence's folder.
@@ -71,6 +79,8 @@ enum Kind {
     Flow,
     /// The same with social forces and groups.
     Social,
+    /// Message passing network in a sliding window, as it runs on a device.
+    Mpn,
 }
 
 impl Kind {
@@ -83,6 +93,7 @@ impl Kind {
             Self::Sort => Settings::Sort(Default::default()),
             Self::Flow => Settings::Flow(Default::default()),
             Self::Social => Settings::Social(Default::default()),
+            Self::Mpn => Settings::Mpn(Default::default()),
         }
     }
 
@@ -94,6 +105,7 @@ impl Kind {
             Self::Sort => toml::from_str(&text).map(Settings::Sort),
             Self::Flow => toml::from_str(&text).map(Settings::Flow),
             Self::Social => toml::from_str(&text).map(Settings::Social),
+            Self::Mpn => toml::from_str(&text).map(Settings::Mpn),
         };
         settings.map_err(|e| miette!(help = help, "{}: {e}", path.display()))
     }
@@ -133,17 +145,18 @@ pub(super) fn main(args: &Args) -> Result<()> {
         )
     })?;
     check_names(&sequences)?;
-    let settings = settings(args, &sequences)?;
+    let ways = ways(args, &sequences)?;
     let mut written = Vec::new();
     let mut all = Vec::new();
     let mut report =
         Report { tracker: args.tracker.name(), latency: None, sequences: BTreeMap::new(), overall: None };
     let bar = bar("tracking", sequences.len() as u64);
-    for (sequence, settings) in sequences.iter().zip(settings) {
+    for (sequence, Way { settings, solver }) in sequences.iter().zip(ways) {
         bar.set_message(sequence.info.name.clone());
-        report.latency = settings.tracker(Scene::from(&sequence.info)).latency();
+        let mut tracker = tracker(&settings, solver.as_ref(), Scene::from(&sequence.info))?;
+        report.latency = tracker.latency();
         let started = Instant::now();
-        let rows = settings.track(sequence);
+        let rows = dunlin_trainer::track::run(&mut *tracker, &sequence.detections);
         let seconds = started.elapsed().as_secs_f64();
         let metrics = metrics(sequence, &rows)?;
         if let Some(folder) = &args.out {
@@ -197,6 +210,79 @@ fn check_names(sequences: &[Sequence]) -> Result<()> {
     Ok(())
 }
 
+/// How a sequence is tracked.
+#[derive(Clone)]
+struct Way {
+    settings: Settings,
+    /// Network of the message passing tracker, where it is not the built-in one.
+    solver: Option<Solver>,
+}
+
+fn tracker(settings: &Settings, solver: Option<&Solver>, scene: Scene) -> Result<Box<dyn Tracker>> {
+    Ok(match (settings, solver) {
+        (Settings::Mpn(params), Some(solver)) => {
+            let mpn = Mpn::new(solver, params.settings(scene));
+            Box::new(mpn.map_err(|e| miette!(help = "--model names a tracker's .dun file", "{e}"))?)
+        }
+        _ => settings.tracker(scene),
+    })
+}
+
+/// How each sequence is tracked.
+fn ways(args: &Args, sequences: &[Sequence]) -> Result<Vec<Way>> {
+    let solver = match &args.model {
+        Some(_) if !matches!(args.tracker, Kind::Mpn) => {
+            bail!(help = "leave it out, or use --tracker mpn", "--model is for the message passing tracker")
+        }
+        Some(path) => Some(Solver::Int8(
+            std::fs::read(path)
+                .map_err(|e| miette!(help = "name the .dun file of a tracker", "{}: {e}", path.display()))?,
+        )),
+        None => None,
+    };
+    let settings = settings(args, sequences)?;
+    if matches!(args.tracker, Kind::Mpn) && args.leave_one_out {
+        return left_out(sequences);
+    }
+    Ok(settings.into_iter().map(|settings| Way { settings, solver: solver.clone() }).collect())
+}
+
+/// A network for each sequence, trained on all others.
+fn left_out(sequences: &[Sequence]) -> Result<Vec<Way>> {
+    let bar = bar("training", sequences.len() as u64);
+    let folder = std::env::temp_dir().join(format!("dunlin-track-{}", std::process::id()));
+    let mut ways = Vec::new();
+    for held in sequences {
+        bar.set_message(format!("without {}", held.info.name));
+        let others: Vec<&Sequence> = sequences.iter().filter(|s| s.info.name != held.info.name).collect();
+        let out = folder.join(&held.info.name);
+        let options = Options {
+            out: &out,
+            resume: false,
+            keep_weights: false,
+            stop: stop::flag(),
+            quiet: true,
+            tap: None,
+        };
+        let net = mpn::network(Sizes::default()).map_err(|e| miette!("{e}"))?;
+        let trained = folds::train(net, &mpn::rounds(), &others, &options);
+        let trained = trained.map_err(|e| {
+            miette!(help = "TMPDIR names the folder in which the networks are trained", "{e}")
+        })?;
+        let Some(quantised) = trained.quantised else {
+            let _ = std::fs::remove_dir_all(&folder);
+            bail!(help = "the command begins anew", "stopped");
+        };
+        let solver = Some(Solver::Int8(quantised.file.as_slice().to_vec()));
+        ways.push(Way { settings: Settings::Mpn(Default::default()), solver });
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    // Nothing there is needed any more, and what cannot be removed does no harm.
+    let _ = std::fs::remove_dir_all(&folder);
+    Ok(ways)
+}
+
 /// Settings of each sequence.
 fn settings(args: &Args, sequences: &[Sequence]) -> Result<Vec<Settings>> {
     let defaults = args.tracker.defaults();
@@ -210,6 +296,9 @@ fn settings(args: &Args, sequences: &[Sequence]) -> Result<Vec<Settings>> {
     }
     if let Some(bare) = sequences.iter().find(|s| s.truth.is_none()) {
         bail!(help = help, "--leave-one-out tunes on ground truth, which {} does not have", bare.info.name);
+    }
+    if matches!(args.tracker, Kind::Mpn) {
+        return Ok(vec![defaults; sequences.len()]);
     }
     let bar = ProgressBar::new_spinner().with_prefix("tuning");
     bar.set_style(style("{prefix} {spinner} {msg}"));

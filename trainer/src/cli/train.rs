@@ -3,13 +3,13 @@
 use super::calibration::Calibration;
 use super::data::DataArgs;
 use super::quantize::{self, Telling};
-use super::{print_json, stop, train_graphs, write_picture};
+use super::{print_json, stop, train_graphs, train_mpn, write_picture};
 use dunlin_trainer::data::Split;
 use dunlin_trainer::graph::Graph;
 use dunlin_trainer::report::artifact;
 use dunlin_trainer::train::Recipe;
 use dunlin_trainer::train::supervised::{self, History, Options, Outcome};
-use dunlin_trainer::zoo::{self, graph_models};
+use dunlin_trainer::zoo::{self, graph_models, mpn};
 use miette::{Result, bail, miette};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -27,7 +27,8 @@ Examples:
   dunlin train digits --data mnist --out runs/digits --epochs 5 --lr 2e-3
   dunlin train segnet --out runs/segnet --resume
   dunlin train gcn-cora --out runs/gcn-cora --seeds 10
-  dunlin train gn-mutag --out runs/gn-mutag --folds 10 --seeds 3")]
+  dunlin train gn-mutag --out runs/gn-mutag --folds 10 --seeds 3
+  dunlin train mpn-mot15 --out runs/mpn-mot15 --seeds 3")]
 pub(super) struct Args {
     /// The model.
     #[arg(value_parser = clap::builder::PossibleValuesParser::new(names()))]
@@ -56,13 +57,13 @@ pub(super) struct Args {
 
 /// All models.
 fn names() -> Vec<&'static str> {
-    zoo::NAMES.into_iter().chain(graph_models::ALL.iter().map(|m| m.name)).collect()
+    zoo::NAMES.into_iter().chain(graph_models::ALL.iter().map(|m| m.name)).chain([mpn::NAME]).collect()
 }
 
 /// How often a model of graphs is trained.
 #[derive(Debug, clap::Args)]
 pub(super) struct Repeat {
-    /// Train a model of graphs with so many seeds, from the recipe's on, and give mean and deviation. The model is that of
+    /// Train a model of graphs, or the tracker's, with so many seeds, from the recipe's on, and give mean and deviation. The model is that of
     /// the first; the others are in runs/ of the folder. With --resume, finished trainings are kept.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) seeds: Option<u32>,
@@ -129,6 +130,9 @@ struct Report<'a> {
 pub(super) fn main(args: &Args) -> Result<()> {
     if let Some(model) = graph_models::find(&args.model) {
         return train_graphs::main(args, model);
+    }
+    if args.model == mpn::NAME {
+        return train_mpn::main(args);
     }
     if args.repeat.seeds.is_some() || args.repeat.folds.is_some() {
         bail!(help = "--seed N chooses another seed", "--seeds and --folds are for models of graphs");

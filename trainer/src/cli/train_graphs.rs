@@ -1,12 +1,15 @@
 //! `dunlin train` for models of graphs: one training, or the same over seeds and folds.
 
+use super::quantize::{Aware, aware_of, losses};
 use super::text::{command_line, number, table};
 use super::train::{Args, history};
 use super::{print_json, stop, write, write_picture};
-use dunlin_trainer::data::graphs::{Fold, GraphSet};
+use dunlin_trainer::data::graphs::{Answers, Fold, GraphSet};
 use dunlin_trainer::eval::graphs::{self, Quality};
+use dunlin_trainer::exec::{Device, Weights};
 use dunlin_trainer::export::{self, Quantised};
-use dunlin_trainer::graph::Graph;
+use dunlin_trainer::graph::{Graph, TargetScaling};
+use dunlin_trainer::plan::{self, ValueError};
 use dunlin_trainer::report::artifact::{self, Artifact, Measured};
 use dunlin_trainer::report::card::Metrics;
 use dunlin_trainer::report::repeated::{Repeated, RunMetrics};
@@ -76,14 +79,14 @@ pub(super) fn main(args: &Args, model: &GraphModel) -> Result<()> {
         if trained.outcome.interrupted {
             return interrupted(args, model, &trained.outcome);
         }
-        let result = measure(args, model, &set, case, &trained.graph)?;
+        let result = measure(args, model, &recipe, &set, case, &trained.graph)?;
         let done = Finished { recipe: text(&recipe), result: result.clone() };
         let json = serde_json::to_string_pretty(&done).map_err(|e| miette!("{e}"))?;
         write(&case.out.join(RESULT), json.as_bytes())?;
         results.push(result);
     }
     let repeated = (results.len() > 1).then(|| Repeated::new(protocol.words(), results));
-    let artifact = lay_out(args, model, &recipe, &set, &cases[0], repeated)?;
+    let (artifact, errors) = lay_out(args, model, &recipe, &set, &cases[0], repeated)?;
     if args.json {
         let metrics = Some(&artifact.metrics);
         let epochs = recipe.epochs;
@@ -96,7 +99,7 @@ pub(super) fn main(args: &Args, model: &GraphModel) -> Result<()> {
             metrics,
         });
     }
-    print(&artifact);
+    print(&artifact, &errors);
     Ok(())
 }
 
@@ -208,10 +211,12 @@ fn interrupted(args: &Args, model: &GraphModel, outcome: &Outcome) -> Result<()>
 fn quantise(
     args: &Args,
     model: &GraphModel,
+    recipe: &Recipe,
     set: &GraphSet,
-    split: &Fold,
+    case: &Case,
     graph: &Graph,
 ) -> Result<Quantised> {
+    let split = &case.split;
     let items = match args.calibration.samples {
         None => split.train.clone(),
         Some(count) => {
@@ -221,8 +226,23 @@ fn quantise(
     };
     let batches = graphs::calibration(graph, set, &items);
     let method = args.calibration.method_or(model.calibration)?;
-    export::post_training_on(graph, &batches, method, &export::Options::default())
-        .map_err(|e| miette!(help = "--observer chooses another calibration", "{e}"))
+    let options = export::Options::default();
+    let mut q = export::post_training_on(graph, &batches, method, &options)
+        .map_err(|e| miette!(help = "--observer chooses another calibration", "{e}"))?;
+    let epochs = aware_epochs(args, model);
+    if epochs > 0 {
+        let out = case.out.join("qat");
+        let how = Aware { out: &out, epochs, quiet: true, export: &options };
+        aware_of(&mut q, split.train.len(), recipe, &how, |graph, recipe, options| {
+            supervised::run_graphs(graph, recipe, set, split, options)
+        })?;
+    }
+    Ok(q)
+}
+
+/// Epochs of quantisation-aware training: as the command says, else as the model needs.
+fn aware_epochs(args: &Args, model: &GraphModel) -> usize {
+    args.calibration.qat.map_or(model.aware, |epochs| epochs as usize)
 }
 
 fn qualities(set: &GraphSet, case: &Case, graph: &Graph, file: &[u8]) -> Result<[Quality; 2]> {
@@ -234,11 +254,12 @@ fn qualities(set: &GraphSet, case: &Case, graph: &Graph, file: &[u8]) -> Result<
 fn measure(
     args: &Args,
     model: &GraphModel,
+    recipe: &Recipe,
     set: &GraphSet,
     case: &Case,
     graph: &Graph,
 ) -> Result<RunMetrics> {
-    let q = quantise(args, model, set, &case.split, graph)?;
+    let q = quantise(args, model, recipe, set, case, graph)?;
     let [float, int8] = qualities(set, case, graph, q.file.as_slice())?;
     Ok(RunMetrics {
         seed: case.seed,
@@ -258,7 +279,7 @@ fn lay_out(
     set: &GraphSet,
     case: &Case,
     repeated: Option<Repeated>,
-) -> Result<Artifact> {
+) -> Result<(Artifact, Vec<ValueError>)> {
     let graph = supervised::load(&case.out).map_err(|e| miette!("{e}"))?;
     if case.out != args.out {
         for file in ["graph.json", "best.safetensors", "history.jsonl"] {
@@ -267,7 +288,10 @@ fn lay_out(
             write(&args.out.join(file), &bytes)?;
         }
     }
-    let q = quantise(args, model, set, &case.split, &graph)?;
+    let q = quantise(args, model, recipe, set, case, &graph)?;
+    let weights = Weights::from_graph(&q.graph, &Device::flex());
+    let sample = graphs::calibration(&graph, set, &case.split.test[..1]);
+    let errors = plan::compare(&q.graph, &weights, &q.ranges, &sample[0]).map_err(|e| miette!("{e}"))?;
     let [float, int8] = qualities(set, case, &graph, q.file.as_slice())?;
     let mut metrics = Metrics::of_graphs(set.classes(), case.split.test.len(), &float, &int8);
     metrics.repeated = repeated;
@@ -280,29 +304,40 @@ fn lay_out(
         pictures.push(("confusion.png", "confusion matrix of the int8 model", matrix));
     }
     let first = if metrics.repeated.is_some() { "The model is the first of them. " } else { "" };
-    let numbers = graph.meta.target.map_or(String::new(), |t| {
-        format!("The output is (value - {}) / {}, in units of the data.", t.mean, t.std)
-    });
+    let numbers = match (&set.answers, graph.meta.target) {
+        (Answers::Values { unit, .. }, Some(TargetScaling { mean, std })) => {
+            let sign = if mean < 0.0 { '-' } else { '+' };
+            format!("The number in {unit} is {std} · output {sign} {}.", mean.abs())
+        }
+        _ => String::new(),
+    };
     let note = format!("{first}{numbers}");
+    let mut words =
+        format!("int8 by {} over the training examples", args.calibration.name_or(model.calibration));
+    match aware_epochs(args, model) {
+        0 => words.push('.'),
+        epochs => words.push_str(&format!(", then {epochs} epochs of quantisation-aware training.")),
+    }
     let measured = Measured {
         file: q.file.as_slice(),
         metrics,
         recipe: &toml::to_string_pretty(recipe).map_err(|e| miette!("{e}"))?,
-        quantisation: &format!(
-            "int8 by {} over the training examples.",
-            args.calibration.name_or(model.calibration)
-        ),
-        commands: &[command_line()],
+        quantisation: &words,
+        // Resumed or not, the result is the same.
+        commands: &[command_line().replace(" --resume", "")],
         compared: &[],
         note: note.trim(),
         held_out: "neither the gradients nor the choice of the weights, those of the last epoch, saw them",
         pictures,
     };
     let dun = args.out.join(format!("{}.dun", model.name));
-    artifact::lay_out(&dun, measured).map_err(|e| miette!(help = "name a place that can be written", "{e}"))
+    let artifact = artifact::lay_out(&dun, measured)
+        .map_err(|e| miette!(help = "name a place that can be written", "{e}"))?;
+    Ok((artifact, errors))
 }
 
-fn print(artifact: &Artifact) {
+fn print(artifact: &Artifact, errors: &[ValueError]) {
+    println!("\n{}\n", losses(errors));
     let (m, t) = (&artifact.metrics, &artifact.facts.totals);
     if let Some(repeated) = &m.repeated {
         let fold = |fold: Option<usize>| fold.map_or("-".into(), |f: usize| f.to_string());
@@ -311,7 +346,7 @@ fn print(artifact: &Artifact) {
         });
         println!("{}\n", table(&["seed", "fold", "float", "int8"], &[0, 1, 2, 3], rows));
         println!(
-            "{:<10} float {}, int8 {} over {}",
+            "{:<10} float {}, int8 {} on {}",
             m.metric, repeated.float, repeated.int8, repeated.protocol
         );
         if let Some([float, int8]) = repeated.r2 {

@@ -1,8 +1,7 @@
 //! Rows by index.
 
 use super::rows::{entries, present, select_rows};
-use super::{Context, DType, Data, OpError, Operator, two};
-use crate::graph::DimId;
+use super::{Context, DType, Data, DimId, OpError, Operator, two};
 use burn::tensor::Tensor;
 use dunlin::shape::Shape;
 use serde::{Deserialize, Serialize};

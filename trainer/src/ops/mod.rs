@@ -87,11 +87,14 @@ pub use transpose::Transpose;
 pub use transpose_conv2d::TransposeConv2d;
 pub use unary::{Unary, UnaryFn};
 
-use crate::graph::DimId;
 use burn::tensor::{Int, Tensor};
 use dunlin::shape::Shape;
 use rand_pcg::Pcg64;
 use serde::{Deserialize, Serialize};
+
+/// Index of a bounded dimension in [`Graph::dims`](crate::graph::Graph::dims).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct DimId(pub usize);
 
 /// Why an operator refuses its inputs or attributes.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]

@@ -1,8 +1,7 @@
 //! Sum, mean or maximum of rows that share an index.
 
 use super::rows::{add_rows, check, check_list, constant, entries, present};
-use super::{Context, DType, Data, OpError, Operator, two};
-use crate::graph::DimId;
+use super::{Context, DType, Data, DimId, OpError, Operator, two};
 use burn::tensor::Tensor;
 use dunlin::ops::Aggregation;
 use dunlin::shape::Shape;

@@ -1,8 +1,7 @@
 //! Softmax over rows that share an index.
 
 use super::rows::{add_rows, check, check_list, constant, entries, present, select_rows};
-use super::{Context, DType, Data, OpError, Operator, two};
-use crate::graph::DimId;
+use super::{Context, DType, Data, DimId, OpError, Operator, two};
 use burn::tensor::Tensor;
 use dunlin::shape::Shape;
 use serde::{Deserialize, Serialize};

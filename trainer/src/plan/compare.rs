@@ -36,7 +36,7 @@ pub enum CompareError {
     Exec(#[from] ExecError),
 }
 
-/// Runs both on one sample (one NHWC tensor per input, `n = 1`) and compares every float value, in the order in
+/// Runs both on one sample (one NHWC tensor per input, `n = 1`; bounded rows as many as there are) and compares every float value, in the order in
 /// which the network computes them. The int8 program is planned without reuse, so that nothing is overwritten.
 ///
 /// # Errors
@@ -54,7 +54,7 @@ pub fn compare(
     let mut runner = Int8Runner::new(file.as_slice())?;
     let inputs: Vec<Vec<f32>> = sample.iter().map(|t| floats(t.clone())).collect();
     let inputs: Vec<&[f32]> = inputs.iter().map(Vec::as_slice).collect();
-    runner.run_real(&inputs)?;
+    runner.run_counted(&counts(graph, sample), &inputs)?;
     let is_float = |v: &ValueId| graph.value(*v).dtype == ops::DType::Float;
     let want: Vec<ValueId> = graph.nodes.iter().flat_map(|n| &n.outputs).copied().filter(is_float).collect();
     let run = exec::run(graph, weights, sample, &want, Mode::Evaluate, &mut NoTap)?;
@@ -85,6 +85,17 @@ pub fn compare(
         errors.push(ValueError { name: graph.value(*value).name.clone(), snr, steps });
     }
     Ok(errors)
+}
+
+/// The size of each bounded dimension: rows of an input, else its bound.
+fn counts(graph: &Graph, sample: &[Tensor<4>]) -> Vec<u32> {
+    let mut counts: Vec<u32> = graph.dims.iter().map(|dim| dim.max).collect();
+    for (id, tensor) in graph.inputs.iter().zip(sample) {
+        if let Some(dim) = graph.value(*id).rows {
+            counts[dim.0] = tensor.dims()[2] as u32;
+        }
+    }
+    counts
 }
 
 fn floats(tensor: Tensor<4>) -> Vec<f32> {

@@ -18,9 +18,12 @@ pub fn picture(title: &str, names: &[String], count: impl Fn(usize, usize) -> u6
     let names_width = names.iter().map(|s| font::width(s, size)).max().unwrap_or(0);
     let left = names_width + 28;
     let top = 76u32;
-    // A long name under a narrow column needs the space of several lines: they alternate between two.
-    let bottom = 76u32;
-    let width = (left + cell * n as u32 + 24).max(font::width(title, 18.0) + 40);
+    // Long names under narrow columns need several lines.
+    let widths: Vec<u32> = names.iter().map(|s| font::width(s, size)).collect();
+    let line = lines(&widths, cell);
+    let bottom = 32 + 22 * (1 + line.iter().max().copied().unwrap_or(0)).max(2);
+    let overhang = widths.last().map_or(0, |w| w.saturating_sub(cell) / 2);
+    let width = (left + cell * n as u32 + overhang + 24).max(font::width(title, 18.0) + 40);
     let mut picture = RgbImage::from_pixel(width, top + cell * n as u32 + bottom, PAPER);
     font::draw(&mut picture, (16, 14), 18.0, INK, title);
     font::draw(&mut picture, (16, 44), size, FAINT, "rows: true class; columns: predicted; % of the row");
@@ -43,13 +46,41 @@ pub fn picture(title: &str, names: &[String], count: impl Fn(usize, usize) -> u6
             }
         }
     }
-    let crowded = names_width + 4 > cell;
     for (p, name) in names.iter().enumerate() {
         let centre = left + cell * p as u32 + cell / 2;
         let x = centre as i32 - font::width(name, size) as i32 / 2;
-        let line = if crowded { p as u32 % 2 } else { 0 };
-        let y = top + cell * n as u32 + 8 + 22 * line;
+        let y = top + cell * n as u32 + 8 + 22 * line[p];
         font::draw(&mut picture, (x, y as i32), size, INK, name);
     }
     picture
+}
+
+/// The line of each name centred under its column, from 0: the first in which it does not touch the name before.
+fn lines(widths: &[u32], cell: u32) -> Vec<u32> {
+    const GAP: i64 = 4;
+    let mut ends: Vec<i64> = Vec::new();
+    let line = |(column, width): (usize, &u32)| {
+        let start = i64::from(cell) * column as i64 - i64::from(*width) / 2;
+        let free = ends.iter().position(|end| end + GAP <= start).unwrap_or(ends.len());
+        let end = start + i64::from(*width);
+        if free == ends.len() {
+            ends.push(end)
+        } else {
+            ends[free] = end
+        }
+        free as u32
+    };
+    widths.iter().enumerate().map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_would_touch_go_to_lines_of_their_own() {
+        assert_eq!(lines(&[20, 48, 40], 52), [0, 0, 0]);
+        assert_eq!(lines(&[90, 90, 90, 10], 52), [0, 1, 0, 1]);
+        assert_eq!(lines(&[150, 150, 150, 150], 52), [0, 1, 2, 0]);
+    }
 }

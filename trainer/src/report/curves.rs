@@ -124,10 +124,11 @@ fn panel(
         chart.draw_series([Circle::new((epoch, value), 4, colour.filled())])?;
         let text = format!("{which} {value:.4} in epoch {epoch:.0}");
         let style = (font::FAMILY, 14).into_font().color(&rgb(INK));
-        // Inside of the chart, below the curve's end, where a rising curve leaves room.
+        // Inside of the chart, below the end of a curve that rises or above the end of one that falls, where it leaves room.
         let (w, h) = area.dim_in_pixel();
         let x = w.saturating_sub(font::width(&text, 14.0) + 40);
-        area.draw_text(&text, &style, (x as i32, h as i32 - 72))?;
+        let y = if value < (y0 + y1) / 2.0 { 48 } else { h as i32 - 72 };
+        area.draw_text(&text, &style, (x as i32, y))?;
     }
     Ok(())
 }

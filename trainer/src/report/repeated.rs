@@ -87,7 +87,7 @@ impl Repeated {
     pub fn markdown(&self, metric: &str) -> String {
         let mut s = String::new();
         // Writing to a string cannot fail.
-        let _ = writeln!(s, "The same training, over {}, for each seed:\n", self.protocol);
+        let _ = writeln!(s, "The same training from several seeds, measured on {}:\n", self.protocol);
         let folds = self.runs.iter().any(|r| r.fold.is_some());
         let mut head = vec!["seed".to_string(), format!("{metric}, float"), format!("{metric}, int8")];
         if self.r2.is_some() {

@@ -10,6 +10,7 @@ pub mod tune;
 
 use crate::data::mot::{Detection, Info, Row, Sequence};
 use flow::{Flow, FlowParams, SocialParams};
+use mpn::{Mpn, MpnParams, Solver};
 use serde::{Deserialize, Serialize};
 use sort::{Sort, SortParams};
 
@@ -53,6 +54,8 @@ pub enum Settings {
     Flow(FlowParams),
     /// The same with social forces and groups.
     Social(SocialParams),
+    /// Message passing network in a sliding window, that of the repository.
+    Mpn(MpnParams),
 }
 
 impl Settings {
@@ -62,6 +65,10 @@ impl Settings {
             Self::Sort(params) => Box::new(Sort::new(params)),
             Self::Flow(params) => Box::new(Flow::plain(params, scene)),
             Self::Social(params) => Box::new(Flow::social(params, scene)),
+            Self::Mpn(params) => Box::new(
+                Mpn::new(&Solver::built_in(), params.settings(scene))
+                    .expect("a test runs the built-in network"),
+            ),
         }
     }
 

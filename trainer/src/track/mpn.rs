@@ -1,15 +1,18 @@
 //! The message passing tracker: the very code of the device, with the network in int8 on the runtime or in float.
 
 use super::{Scene, Tracker};
-use crate::data::mot::{BBox, Detection, Row};
+use crate::data::mot::{BBox, Detection, Row, Sequence};
 use crate::exec::{self, Device, Mode, NoTap, Weights};
 use crate::graph::{Graph, ValueId};
 use crate::quantise::{Int8Runner, RunnerError};
 use crate::train::task::Feed;
-use dunlin_track::{EDGE_FEATURES, Int8, NODE_FEATURES, Network, Rect, Settings, Standard, Tracked};
+use dunlin_track::{
+    EDGE_FEATURES, Int8, NODE_FEATURES, Network, Rect, Rounding, Settings, Standard, Tracked,
+};
+use serde::{Deserialize, Serialize};
 
 /// The network of a message passing tracker.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub enum Solver {
     /// A `.dun` file, run by the runtime.
     Int8(Vec<u8>),
@@ -17,9 +20,113 @@ pub enum Solver {
     Float(Box<Graph>),
 }
 
-/// The settings of the tracker for a scene.
-pub fn settings(scene: Scene) -> Settings {
-    Settings::new(scene.frame_rate as f32, Some([scene.width as f32, scene.height as f32]))
+impl Solver {
+    /// The network of the repository, `models/mpn-mot15`, trained on all five sequences of its data.
+    pub fn built_in() -> Self {
+        Self::Int8(include_bytes!("../../../models/mpn-mot15/mpn-mot15.dun").to_vec())
+    }
+}
+
+/// Parameters of the message passing tracker; [`dunlin_track::Settings`] says what they mean.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MpnParams {
+    /// Detections of a lower score are left out.
+    pub min_score: f32,
+    /// Detections of this score and more are given out.
+    pub sure_score: f32,
+    /// Sure detections that a track needs.
+    pub min_hits: u32,
+    /// Frames between a frame and its rows, at most 10.
+    pub latency: u32,
+    /// Longest gap that is filled in, in frames.
+    pub interpolate: u32,
+    /// Overlap with the predicted box that an edge needs.
+    pub gate: f32,
+    /// Nearest tracks of a detection that get an edge, at most 16.
+    pub neighbours: usize,
+    /// A track is given up after so many seconds,
+    pub gap_seconds: f32,
+    /// so many frames,
+    pub gap_frames: u32,
+    /// or so many frames for each of its detections.
+    pub gap_per_hit: u32,
+    /// Weight of the network's edge logits beside the overlap.
+    pub edge_weight: f32,
+    /// Logit above which an edge may become a link.
+    pub edge_threshold: f32,
+    /// Mean logit of being a person that a track needs.
+    pub node_threshold: f32,
+    /// Round edges one after the other, the best first, instead of all together.
+    pub greedy: bool,
+}
+
+impl Default for MpnParams {
+    fn default() -> Self {
+        let s = Settings::new(1.0, None);
+        Self {
+            min_score: s.min_score,
+            sure_score: s.sure_score,
+            min_hits: s.min_hits,
+            latency: s.latency,
+            interpolate: s.interpolate,
+            gate: s.gate,
+            neighbours: s.neighbours,
+            gap_seconds: s.gap_seconds,
+            gap_frames: s.gap_frames,
+            gap_per_hit: s.gap_per_hit,
+            edge_weight: s.edge_weight,
+            edge_threshold: s.edge_threshold,
+            node_threshold: s.node_threshold,
+            greedy: false,
+        }
+    }
+}
+
+impl MpnParams {
+    /// The settings of the tracker for a scene.
+    pub fn settings(&self, scene: Scene) -> Settings {
+        Settings {
+            min_score: self.min_score,
+            sure_score: self.sure_score,
+            min_hits: self.min_hits,
+            latency: self.latency.min(LATENCY),
+            interpolate: self.interpolate,
+            gate: self.gate,
+            neighbours: self.neighbours,
+            gap_seconds: self.gap_seconds,
+            gap_frames: self.gap_frames,
+            gap_per_hit: self.gap_per_hit,
+            edge_weight: self.edge_weight,
+            edge_threshold: self.edge_threshold,
+            node_threshold: self.node_threshold,
+            rounding: if self.greedy { Rounding::Greedy } else { Rounding::Exact },
+            ..Settings::new(scene.frame_rate as f32, Some([scene.width as f32, scene.height as f32]))
+        }
+    }
+}
+
+/// The longest latency for which [`Standard`] keeps enough of each track.
+const LATENCY: u32 = 10;
+
+/// Rows of a whole sequence, by frame.
+///
+/// # Errors
+/// A file that the runtime refuses or that is no tracker.
+pub fn track(solver: &Solver, params: &MpnParams, sequence: &Sequence) -> Result<Vec<Row>, SolverError> {
+    let mut tracker = Mpn::new(solver, params.settings(Scene::from(&sequence.info)))?;
+    Ok(super::run(&mut tracker, &sequence.detections))
+}
+
+/// Why a file cannot serve the tracker.
+#[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
+pub enum SolverError {
+    /// The runtime refuses it.
+    #[error(transparent)]
+    Runner(#[from] RunnerError),
+    /// It is another network.
+    #[error("{0}")]
+    Interface(dunlin_track::Int8Error),
 }
 
 /// A detection as the device takes it.
@@ -53,9 +160,16 @@ impl Mpn {
     ///
     /// # Errors
     /// A file that the runtime refuses or that is no tracker.
-    pub fn new(solver: &Solver, settings: Settings) -> Result<Self, RunnerError> {
+    pub fn new(solver: &Solver, settings: Settings) -> Result<Self, SolverError> {
         let net = match solver {
-            Solver::Int8(file) => Net::Int8(Int8Runner::new(file)?),
+            Solver::Int8(file) => {
+                let mut runner = Int8Runner::new(file)?;
+                let (nodes, edges) = (Standard::NODES as u32, Standard::EDGES as u32);
+                runner
+                    .session(|session| Int8::new(session, nodes, edges).map(|_| ()))?
+                    .map_err(SolverError::Interface)?;
+                Net::Int8(runner)
+            }
             Solver::Float(graph) => Net::Float(FloatNetwork::new((**graph).clone())),
         };
         Ok(Self { tracker: Box::new(Standard::new(settings)), net, frame: 0 })

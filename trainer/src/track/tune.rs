@@ -8,6 +8,7 @@
 
 use super::Settings;
 use super::flow::{FlowParams, SocialParams};
+use super::mpn::{self, MpnParams, Solver};
 use super::sort::SortParams;
 use crate::data::mot::Sequence;
 use crate::eval::tracking::{BadClass, Metrics};
@@ -34,8 +35,13 @@ pub fn objective(metrics: &Metrics) -> f64 {
 ///
 /// # Errors
 /// A class in the ground truth that the benchmark does not have.
-fn measure(settings: &Settings, sequence: &Sequence) -> Result<Metrics, BadClass> {
-    let rows = settings.track(sequence);
+fn measure(settings: &Settings, solver: &Option<Solver>, sequence: &Sequence) -> Result<Metrics, BadClass> {
+    let rows = match (settings, solver) {
+        (Settings::Mpn(params), Some(solver)) => {
+            mpn::track(solver, params, sequence).expect("the network has served the tracker before")
+        }
+        _ => settings.track(sequence),
+    };
     let truth = sequence.truth.as_deref().unwrap_or_default();
     Metrics::of(&sequence.info.name, sequence.info.frames, truth, &rows)
 }
@@ -45,12 +51,18 @@ pub struct Tuner<'s> {
     sequences: &'s [Sequence],
     known: HashMap<String, Vec<Metrics>>,
     step: Box<dyn FnMut(usize) + 's>,
+    solver: Option<Solver>,
 }
 
 impl<'s> Tuner<'s> {
     /// Over these sequences, all with ground truth; `step` is told after each step how many settings were measured.
     pub fn new(sequences: &'s [Sequence], step: impl FnMut(usize) + 's) -> Self {
-        Self { sequences, known: HashMap::new(), step: Box::new(step) }
+        Self { sequences, known: HashMap::new(), step: Box::new(step), solver: None }
+    }
+
+    /// With this network for the message passing tracker, which has served one before.
+    pub fn with_solver(self, solver: Solver) -> Self {
+        Self { solver: Some(solver), ..self }
     }
 
     /// The settings of `kind`'s tracker that are best on the sequences for which `training` is true.
@@ -121,7 +133,7 @@ impl<'s> Tuner<'s> {
         let pairs: Vec<(&Settings, &Sequence)> =
             new.iter().flat_map(|s| self.sequences.iter().map(move |q| (*s, q))).collect();
         let metrics: Vec<Metrics> =
-            pairs.par_iter().map(|(s, q)| measure(s, q)).collect::<Result<_, BadClass>>()?;
+            pairs.par_iter().map(|(s, q)| measure(s, &self.solver, q)).collect::<Result<_, BadClass>>()?;
         for (settings, metrics) in new.iter().zip(metrics.chunks(self.sequences.len().max(1))) {
             self.known.insert(key(settings), metrics.to_vec());
         }
@@ -151,21 +163,28 @@ macro_rules! axes {
 fn sort(settings: &mut Settings) -> Option<&mut SortParams> {
     match settings {
         Settings::Sort(params) => Some(params),
-        Settings::Flow(_) | Settings::Social(_) => None,
+        Settings::Flow(_) | Settings::Social(_) | Settings::Mpn(_) => None,
     }
 }
 
 fn flow(settings: &mut Settings) -> Option<&mut FlowParams> {
     match settings {
         Settings::Flow(params) => Some(params),
-        Settings::Sort(_) | Settings::Social(_) => None,
+        Settings::Sort(_) | Settings::Social(_) | Settings::Mpn(_) => None,
     }
 }
 
 fn social(settings: &mut Settings) -> Option<&mut SocialParams> {
     match settings {
         Settings::Social(params) => Some(params),
-        Settings::Sort(_) | Settings::Flow(_) => None,
+        Settings::Sort(_) | Settings::Flow(_) | Settings::Mpn(_) => None,
+    }
+}
+
+fn mpn(settings: &mut Settings) -> Option<&mut MpnParams> {
+    match settings {
+        Settings::Mpn(params) => Some(params),
+        Settings::Sort(_) | Settings::Flow(_) | Settings::Social(_) => None,
     }
 }
 
@@ -189,6 +208,13 @@ fn axes(kind: &Settings) -> Vec<Axis> {
             push = |v| v, [0.0, 0.15, 0.3, 0.6, 1.0];
             grouping = |v| v, [0.0, 0.2, 0.4, 0.6, 0.8];
             near = |v| v, [0.6, 1.0, 1.5];
+        ],
+        Settings::Mpn(_) => axes![mpn:
+            min_score = |v| v as f32, [0.6, 0.7, 0.8];
+            sure_score = |v| v as f32, [0.7, 0.8, 0.9, 0.95, 0.98];
+            min_hits = |v| v as u32, [1.0, 2.0, 3.0, 4.0, 6.0];
+            gap_per_hit = |v| v as u32, [1.0, 2.0, 4.0];
+            gap_seconds = |v| v as f32, [1.0, 2.0, 3.0];
         ],
     }
 }

@@ -60,7 +60,7 @@ impl Display {
         bar.set_prefix(format!("epoch {epoch}/{of}"));
         bar.set_position(steps_done);
         bar.set_message(format!(
-            "loss {loss:.4}{}  {images_per_second:.1} images/s  {} left",
+            "loss {loss:.4}{}  {images_per_second:.1} examples/s  {} left",
             self.metric,
             clock(self.left(steps_done))
         ));
@@ -73,7 +73,7 @@ impl Display {
         }
         if self.lines {
             eprintln!(
-                "epoch {}/{}  loss {:.4}{}  rate {:.2e}  {:.1} images/s  {} left",
+                "epoch {}/{}  loss {:.4}{}  rate {:.2e}  {:.1} examples/s  {} left",
                 e.number,
                 e.of,
                 e.loss,

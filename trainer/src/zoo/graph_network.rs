@@ -7,7 +7,7 @@
 //! u' = φᵘ(mean of e', mean of v', u)
 //! ```
 //!
-//! where each `φ` is a layer with batch normalisation and a rectifier. Three blocks with weights of their own (figure 6a)
+//! where each `φ` is a layer with batch normalisation and a rectifier. Two blocks with weights of their own (figure 6a)
 //! follow an encoder of the nodes. The first takes neither edges nor a global value, because the data has none: to give it
 //! zeros would be the same.
 
@@ -22,7 +22,7 @@ use dunlin::ops::Aggregation;
 /// Channels of edges, nodes and the global value.
 pub const CHANNELS: u32 = 16;
 /// Blocks.
-pub const BLOCKS: usize = 3;
+pub const BLOCKS: usize = 2;
 
 /// Largest molecule: nodes, and links counted in both directions.
 pub const NODES: u32 = 32;

@@ -13,6 +13,8 @@
 
 use crate::graph::{DimId, Graph, GraphError, NodeId, ValueId};
 use crate::ops::{Activation, Axis, Concat, Dense, GatherRows, ScatterReduce, Unary, UnaryFn};
+use crate::train::tracking::Rounds;
+use crate::train::{ClassWeights, Optimiser, Recipe, Schedule};
 use dunlin::ops::Aggregation;
 use dunlin_track::{EDGE_FEATURES, NODE_FEATURES, Standard};
 
@@ -34,6 +36,31 @@ impl Default for Sizes {
         Self { state: 16, hidden: 24, steps: 3, bounds: [Standard::NODES as u32, Standard::EDGES as u32] }
     }
 }
+
+/// How the network is trained, in rounds.
+pub fn rounds() -> Rounds {
+    let recipe = Recipe {
+        model: NAME.into(),
+        seed: 0,
+        epochs: 1,
+        batch: 48,
+        threads: 1,
+        optimiser: Optimiser::AdamW { rate: 3e-3, decay: 1e-2 },
+        schedule: Schedule::Constant { warm_up: 0.0 },
+        class_weights: ClassWeights::Equal,
+        label_smoothing: 0.0,
+        average: 0.98,
+        evaluate_every: 1,
+        patience: 0,
+        augment: Default::default(),
+        clip: Some(1.0),
+        contraction: None,
+    };
+    Rounds { recipe, epochs: vec![3, 2, 2, 2, 2, 2, 2, 5], keep: 3 }
+}
+
+/// Name of the model.
+pub const NAME: &str = "mpn-mot15";
 
 /// The network with its scores after each step.
 #[derive(Clone, Debug)]
@@ -109,7 +136,7 @@ impl Builder {
 /// # Errors
 /// Sizes of zero.
 pub fn network(sizes: Sizes) -> Result<Mpn, GraphError> {
-    let mut b = Builder { graph: Graph::new("mpn-mot15"), sizes };
+    let mut b = Builder { graph: Graph::new(NAME), sizes };
     let Sizes { state, hidden, steps, bounds } = sizes;
     let (nodes, edges) = (b.graph.add_dim("nodes", bounds[0]), b.graph.add_dim("edges", bounds[1]));
     let x = b.graph.add_rows_input("nodes", nodes, NODE_FEATURES as u32)?;

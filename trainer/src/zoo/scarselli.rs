@@ -68,9 +68,9 @@ pub fn graph(set: &GraphSet, steps: usize) -> Result<Graph, GraphError> {
         state = n.scatter(&name("sum"), Aggregation::Sum, message, (to, nodes))?;
     }
     let x = n.scatter("read.sum", Aggregation::Sum, state, (node_graph, graphs))?;
-    let x = n.dense_relu("read", x, STATE)?;
+    let x = n.dense_bn_relu("read", x, STATE)?;
     let x = n.dense("score", x, set.classes().len() as u32)?;
-    n.initialise_by(x, |_, _| Init::Zeros);
+    n.initialise_by(x, |fan_in, fan_out| Init::GlorotUniform { fan_in, fan_out });
     let mut graph = n.finish(x)?;
     graph.add_output(state);
     Ok(graph)
@@ -81,10 +81,10 @@ pub fn recipe() -> Recipe {
     Recipe {
         model: "gnn-scarselli".into(),
         seed: 1,
-        epochs: 60,
+        epochs: 40,
         batch: 32,
         threads: 1,
-        optimiser: Optimiser::AdamW { rate: 5e-3, decay: 1e-4 },
+        optimiser: Optimiser::AdamW { rate: 1e-2, decay: 1e-4 },
         schedule: Schedule::Cosine { warm_up: 0.0, last: 0.0 },
         class_weights: ClassWeights::Equal,
         label_smoothing: 0.0,

@@ -7,6 +7,7 @@
 
 mod augment;
 mod examples;
+pub mod folds;
 mod people;
 
 use super::Recipe;
