@@ -1,8 +1,6 @@
 //! What the tracker does with detections: those that are none, too many, and those that are there twice.
 
-mod common;
-
-use common::{Run, Same, at, settings, walker};
+use crate::common::{Run, Same, at, settings, walker};
 use dunlin_track::{Detection, Rect, Settings, Tracked, Tracker};
 
 /// `count` people who stand too far from each other to overlap, from `x` on.
@@ -60,7 +58,7 @@ fn boxes_outside_of_the_picture_are_left_out() {
     let run = beside(settings, &inside);
     assert_eq!((run.counts().invalid, run.ids().len()), (0, 5));
     // Without a picture nothing is outside, and in one without area everything.
-    assert_eq!(beside(common::settings(), &outside).counts().invalid, 0);
+    assert_eq!(beside(crate::common::settings(), &outside).counts().invalid, 0);
     let none = Settings { picture: Some([f32::NAN, 0.0]), ..settings };
     assert_eq!(beside(none, &[]).counts().invalid, 20);
 }

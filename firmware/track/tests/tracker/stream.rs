@@ -1,8 +1,6 @@
 //! What the tracker does with streams of frames: in order, left out, repeated, back, without end.
 
-mod common;
-
-use common::{Run, at, settings, walker};
+use crate::common::{Run, at, settings, walker};
 use dunlin_track::{Detection, Rect, Settings, Tracked};
 
 fn walk(run: &mut Run, frames: std::ops::Range<u32>) {
