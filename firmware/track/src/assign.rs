@@ -133,9 +133,8 @@ mod tests {
             return 0.0;
         }
         let none = optimum(candidates, detection + 1, detections, taken);
-        let of = |c: &Candidate| {
-            c.worth + optimum(candidates, detection + 1, detections, taken | 1 << c.track)
-        };
+        let of =
+            |c: &Candidate| c.worth + optimum(candidates, detection + 1, detections, taken | 1 << c.track);
         let mine = candidates.iter().filter(|c| c.detection == detection && c.worth > 0.0);
         mine.filter(|c| taken & (1 << c.track) == 0).map(of).fold(none, f32::max)
     }

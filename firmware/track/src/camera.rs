@@ -45,8 +45,9 @@ pub(crate) fn shift<const N: usize>(tracks: &[Seen], detections: &[Seen]) -> [f3
         let (partner, d) = nearest(detections.len(), &|j| distance(track, &detections[j]));
         let Some(detection) = detections.get(partner).filter(|_| d < REACH) else { continue };
         if nearest(tracks.len(), &|i| distance(&tracks[i], detection)).0 == at {
-            for i in 0..2 {
-                let _ = residuals[i].push(detection.centre[i] - track.centre[i]);
+            for (i, residuals) in residuals.iter_mut().enumerate() {
+                // There are no more pairs than tracks.
+                let _ = residuals.push(detection.centre[i] - track.centre[i]);
             }
         }
     }

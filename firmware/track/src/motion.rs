@@ -70,8 +70,7 @@ impl Motion {
     pub fn update(&mut self, centre: [f32; 2], seen: &Rect, seconds: f32, noise: &Noise) {
         let q = self.acceleration(noise);
         let variance = self.predicted_variance(seconds, noise);
-        let covariance =
-            self.covariance + seconds * self.velocity_variance + 0.5 * q * seconds * seconds;
+        let covariance = self.covariance + seconds * self.velocity_variance + 0.5 * q * seconds * seconds;
         let velocity_variance = self.velocity_variance + q * seconds;
         let deviation = noise.measurement * seen.h;
         let sum = variance + deviation * deviation;
