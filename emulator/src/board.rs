@@ -124,6 +124,9 @@ pub const MICROBIT: Board = Board {
 /// All boards, the largest core last but for the micro:bit.
 pub const BOARDS: [Board; 5] = [MPS2_AN386, MPS2_AN500, MPS2_AN505, MPS3_AN547, MICROBIT];
 
+/// The boards that have an image that tracks.
+pub const TRACKING: [Board; 2] = [MPS2_AN386, MPS3_AN547];
+
 /// The board called `name`, if there is one.
 pub fn find(name: &str) -> Option<&'static Board> {
     BOARDS.iter().find(|board| board.name == name)

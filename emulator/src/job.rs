@@ -44,7 +44,7 @@ pub const ALIGN: usize = 16;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum JobError {
-    /// The first word is not [`MAGIC`]: the loader placed no job there.
+    /// The first word is not that of a job file: the loader placed none there, or one for another image.
     NoJob {
         /// The word found.
         found: u32,
@@ -64,8 +64,8 @@ pub enum JobError {
 impl fmt::Display for JobError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoJob { found } => write!(f, "no job file: found {found:#010x}, expected {MAGIC:#010x}"),
-            Self::Version { found } => write!(f, "job file version {found}, this image reads {VERSION}"),
+            Self::NoJob { found } => write!(f, "no job file of this image: it begins with {found:#010x}"),
+            Self::Version { found } => write!(f, "job file version {found}, which this image does not read"),
             Self::OutOfRange { at } => write!(f, "job file byte {at}: offset or length out of range"),
         }
     }
@@ -95,34 +95,39 @@ pub struct JobView<'a> {
     first_count: usize,
 }
 
-fn word(bytes: &[u8], at: usize) -> Result<u32, JobError> {
+pub(crate) fn word(bytes: &[u8], at: usize) -> Result<u32, JobError> {
     let end = at.checked_add(4).ok_or(JobError::OutOfRange { at })?;
     let word = bytes.get(at..end).ok_or(JobError::OutOfRange { at })?;
     Ok(u32::from_le_bytes([word[0], word[1], word[2], word[3]]))
 }
 
-fn span(bytes: &[u8], at: usize) -> Result<&[u8], JobError> {
+pub(crate) fn span(bytes: &[u8], at: usize) -> Result<&[u8], JobError> {
     let (start, length) = (word(bytes, at)? as usize, word(bytes, at + 4)? as usize);
     let end = start.checked_add(length).ok_or(JobError::OutOfRange { at })?;
     bytes.get(start..end).ok_or(JobError::OutOfRange { at })
 }
 
+/// Length in bytes of the file with this magic, version and header at the start of `region`.
+pub(crate) fn length(region: &[u8], magic: u32, version: u32, header: usize) -> Result<usize, JobError> {
+    let found = word(region, 0)?;
+    if found != magic {
+        return Err(JobError::NoJob { found });
+    }
+    let found = word(region, 4)?;
+    if found != version {
+        return Err(JobError::Version { found });
+    }
+    let length = word(region, 8)? as usize;
+    if length < header || length > region.len() || !length.is_multiple_of(ALIGN) {
+        return Err(JobError::OutOfRange { at: 8 });
+    }
+    Ok(length)
+}
+
 impl<'a> JobFile<'a> {
     /// Length in bytes of the job file at the start of `region`, from its header alone.
     pub fn length(region: &[u8]) -> Result<usize, JobError> {
-        match word(region, 0)? {
-            MAGIC => {}
-            found => return Err(JobError::NoJob { found }),
-        }
-        match word(region, 4)? {
-            VERSION => {}
-            found => return Err(JobError::Version { found }),
-        }
-        let length = word(region, 8)? as usize;
-        if length < HEADER_BYTES || length > region.len() || !length.is_multiple_of(ALIGN) {
-            return Err(JobError::OutOfRange { at: 8 });
-        }
-        Ok(length)
+        length(region, MAGIC, VERSION, HEADER_BYTES)
     }
 
     /// Checks the header and every entry of `bytes`, which is exactly one job file.

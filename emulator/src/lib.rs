@@ -13,6 +13,8 @@
 pub mod board;
 pub mod job;
 pub mod record;
+#[cfg(feature = "track")]
+pub mod tracking;
 
 #[cfg(feature = "host")]
 mod host;
@@ -22,5 +24,6 @@ pub mod meter;
 #[cfg(feature = "host")]
 pub use host::{
     EmulateError, Job, JobFailure, JobOutcome, JobResult, LogLine, NamedOutcome, NodeCost, Options, Report,
-    Run, RunResult, Stage, emulation_is_off, find_image, flash_bytes, leave_out, model_bytes, run, run_bare,
+    Run, RunResult, Stage, Step, TrackJob, TrackReport, Tracks, emulation_is_off, find_image,
+    find_tracking_image, flash_bytes, leave_out, model_bytes, run, run_bare, track, track_on_host,
 };

@@ -4,12 +4,20 @@
 //! to four bytes. The file is one [`Kind::Start`], then per run of each job one [`Kind::Run`] (followed by one
 //! [`Kind::Profile`] if asked for) or one [`Kind::Failure`] that ends the job, then one [`Kind::End`].
 //!
+//! An image that tracks ([`crate::tracking`]) has one job. Between start and end it writes one [`Kind::Opened`], then for each
+//! frame the [`Kind::Rows`] that have become final, if any, and one [`Kind::Step`]; after the last frame the rows that were
+//! still open and one [`Kind::Counts`].
+//!
 //! | kind | payload words | then |
 //! |---|---|---|
 //! | Start | version, node capacity, tensor capacity, bytes of their tables, jobs, ticks low, ticks high, spins of the calibration loop | board name |
 //! | Run | job, run, arena bytes, state bytes, bytes of the model's tables, stack of the run, ticks low, ticks high, spins, of parsing ticks low, ticks high, spins, nodes, outputs, ISA length, output lengths… | ISA name, outputs |
 //! | Profile | job, run, then per node: ticks low, ticks high, spins | |
 //! | Failure | job, run, stage | |
+//! | Opened | arena bytes, state bytes, bytes of the model's tables, bytes of the tracker, of parsing ticks low, ticks high, spins | ISA name |
+//! | Rows | rows, of `ROW_WORDS` words each | |
+//! | Step | frame, nodes, edges, ticks low, ticks high, spins | |
+//! | Counts | the tracker's counts, in their order | |
 //! | End | records before this one, peak stack | |
 //!
 //! The text of a failure is the `defmt` frame `job J: …` that precedes it: the host formats it, so that no image
@@ -45,6 +53,14 @@ pub enum Kind {
     Failure = 4,
     /// Written once, after all jobs.
     End = 5,
+    /// A tracker and its network are ready.
+    Opened = 6,
+    /// Rows of tracks that have become final.
+    Rows = 7,
+    /// A frame was taken.
+    Step = 8,
+    /// What the tracker left out.
+    Counts = 9,
 }
 
 impl Kind {
@@ -56,6 +72,10 @@ impl Kind {
             3 => Self::Profile,
             4 => Self::Failure,
             5 => Self::End,
+            6 => Self::Opened,
+            7 => Self::Rows,
+            8 => Self::Step,
+            9 => Self::Counts,
             _ => return None,
         })
     }
@@ -71,6 +91,8 @@ pub enum FailedAt {
     Session = 2,
     /// Number or length of the inputs does not fit the model.
     Input = 3,
+    /// The model does not serve the tracker.
+    Tracker = 4,
 }
 
 impl FailedAt {
@@ -80,6 +102,7 @@ impl FailedAt {
             1 => Self::Parse,
             2 => Self::Session,
             3 => Self::Input,
+            4 => Self::Tracker,
             _ => return None,
         })
     }
@@ -173,6 +196,21 @@ pub(crate) mod decode {
             records: u32,
             stack: u32,
         },
+        Opened {
+            arena: u32,
+            state: u32,
+            tables: u32,
+            tracker: u32,
+            parsing: Span,
+            isa: String,
+        },
+        Rows(Vec<u32>),
+        Step {
+            frame: u32,
+            graph: [u32; 2],
+            span: Span,
+        },
+        Counts(Vec<u32>),
     }
 
     /// Splits a result file; the error says at which byte what was wrong.
@@ -231,6 +269,11 @@ pub(crate) mod decode {
             String::from_utf8(self.take(count)?.to_vec()).map_err(|error| error.to_string())
         }
 
+        /// All that is left.
+        fn words(&mut self) -> Result<Vec<u32>, String> {
+            (0..self.rest() / 4).map(|_| self.word()).collect()
+        }
+
         fn rest(&self) -> usize {
             self.bytes.len() - self.at
         }
@@ -274,6 +317,19 @@ pub(crate) mod decode {
                     Record::Failure { job, run, stage }
                 }
                 Kind::End => Record::End { records: self.word()?, stack: self.word()? },
+                Kind::Opened => {
+                    let [arena, state, tables, tracker] =
+                        [self.word()?, self.word()?, self.word()?, self.word()?];
+                    let parsing = self.span()?;
+                    let isa = self.text(self.rest())?;
+                    Record::Opened { arena, state, tables, tracker, parsing, isa }
+                }
+                Kind::Rows => Record::Rows(self.words()?),
+                Kind::Step => {
+                    let (frame, graph) = (self.word()?, [self.word()?, self.word()?]);
+                    Record::Step { frame, graph, span: self.span()? }
+                }
+                Kind::Counts => Record::Counts(self.words()?),
             })
         }
     }

@@ -12,3 +12,4 @@ pub mod mutate;
 pub mod oracle;
 pub mod packed;
 pub mod passing;
+pub mod walkers;

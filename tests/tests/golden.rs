@@ -129,5 +129,5 @@ fn the_golden_outputs_hold_something() {
         assert!(distinct(&bytes) >= least, "output {output}: {bytes:?}");
     }
     assert_ne!(read(1, "run0-output2.bin"), read(1, "run1-output2.bin"), "the state goes on");
-    assert_eq!(read(1, "run1-output3.bin"), [], "no rows");
+    assert!(read(1, "run1-output3.bin").is_empty(), "no rows");
 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use dunlin_emulator::board::{self, BOARDS, Board};
+use dunlin_emulator::board::{self, BOARDS, Board, TRACKING};
 
 use crate::cross::{Cross, host_cargo};
 use crate::paths;
@@ -12,12 +12,33 @@ use crate::steps::call;
 
 /// Builds the image of `board` and puts it where the emulator looks for it.
 pub(crate) fn build(toolchain: &Toolchain, board: &Board) -> Result<PathBuf, String> {
+    build_binary(toolchain, board, board.name, &[])
+}
+
+/// The same of the image that tracks.
+pub(crate) fn build_tracking(toolchain: &Toolchain, board: &Board) -> Result<PathBuf, String> {
+    let name = format!("{}-track", board.name);
+    build_binary(toolchain, board, &name, &["--features", "track", "--bin", &name])
+}
+
+/// All images: those for any model, then those that track.
+pub(crate) fn build_all(toolchain: &Toolchain) -> Result<Vec<PathBuf>, String> {
+    let any = BOARDS.iter().map(|board| build(toolchain, board));
+    any.chain(TRACKING.iter().map(|board| build_tracking(toolchain, board))).collect()
+}
+
+fn build_binary(
+    toolchain: &Toolchain,
+    board: &Board,
+    name: &str,
+    options: &[&str],
+) -> Result<PathBuf, String> {
     let folder = folder(board);
     let mut command = Cross::new(toolchain).cargo("build", board.target);
     // Cargo reads a board's flags from the configuration in its folder.
-    call(command.args(["--release"]).current_dir(&folder).stdout(std::io::stderr()))?;
-    let built = paths::cross(toolchain.name()).join(board.target).join("release").join(board.name);
-    let image = paths::images().join(format!("{}.elf", board.name));
+    call(command.arg("--release").args(options).current_dir(&folder).stdout(std::io::stderr()))?;
+    let built = paths::cross(toolchain.name()).join(board.target).join("release").join(name);
+    let image = paths::images().join(format!("{name}.elf"));
     let failed = |error| format!("{} cannot be copied to {}: {error}", built.display(), image.display());
     fs::create_dir_all(paths::images()).map_err(failed)?;
     fs::copy(&built, &image).map_err(failed)?;
@@ -69,12 +90,15 @@ fn find(name: &str) -> Result<&'static Board, String> {
 }
 
 /// Builds all images, or one, and prints their paths, one a line.
-pub(crate) fn print(name: Option<&str>) -> Result<(), String> {
+pub(crate) fn print(name: Option<&str>, tracking: bool) -> Result<(), String> {
     let chosen = name.map(find).transpose()?;
     let toolchain = Toolchain::find_or_install()?;
-    for board in BOARDS.iter().filter(|board| chosen.is_none_or(|chosen| chosen == *board)) {
-        println!("{}", build(&toolchain, board)?.display());
-    }
+    let images = match chosen {
+        Some(board) if tracking => vec![build_tracking(&toolchain, board)?],
+        Some(board) => vec![build(&toolchain, board)?],
+        None => build_all(&toolchain)?,
+    };
+    images.iter().for_each(|image| println!("{}", image.display()));
     Ok(())
 }
 

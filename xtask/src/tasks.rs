@@ -1,6 +1,6 @@
 //! The commands that are lists of steps.
 
-use dunlin_emulator::board::{BOARDS, MPS2_AN386, MPS3_AN547};
+use dunlin_emulator::board::{MPS2_AN386, MPS3_AN547};
 
 use crate::cross::{Cross, host_cargo};
 use crate::setup::{AARCH64, ARMV7, Setup};
@@ -18,7 +18,7 @@ pub(crate) fn setup() -> Result<(), String> {
 fn images(steps: &mut Steps, setup: &Setup) -> bool {
     match setup.can("emulated boards") {
         Ok(toolchain) => steps.run(&format!("firmware images ({})", toolchain.name()), || {
-            BOARDS.iter().try_for_each(|board| firmware::build(toolchain, board).map(|_| ()))
+            firmware::build_all(toolchain).map(|_| ())
         }),
         Err(reason) => {
             steps.left_out("emulated boards", &reason);
@@ -127,7 +127,10 @@ pub(crate) fn budgets(arguments: &[&str]) -> Result<(), String> {
 
 /// Writes the tables of `docs/performance.md`.
 pub(crate) fn performance() -> Result<(), String> {
-    call(measuring("performance", "published")?.env("DUNLIN_PERFORMANCE", "overwrite"))
+    call(measuring("performance", "published")?.env("DUNLIN_PERFORMANCE", "overwrite"))?;
+    let mut command = with_images(host_cargo(), true);
+    command.args(["test", "--package", "dunlin-tests", "--test", "tracking_cost"]);
+    call(command.env("DUNLIN_PERFORMANCE", "overwrite"))
 }
 
 /// The test `name` of the trainer's test target `target`, with everything it measures with built.
@@ -135,9 +138,10 @@ fn measuring(target: &str, name: &str) -> Result<std::process::Command, String> 
     let setup = Setup::find_or_install();
     let toolchain = setup.can("emulated boards")?;
     // The boards whose figures are kept.
-    [&MPS2_AN386, &MPS3_AN547]
-        .into_iter()
-        .try_for_each(|board| firmware::build(toolchain, board).map(|_| ()))?;
+    for board in [&MPS2_AN386, &MPS3_AN547] {
+        firmware::build(toolchain, board)?;
+        firmware::build_tracking(toolchain, board)?;
+    }
     firmware::plugin()?;
     firmware::metered()?;
     let mut command = with_images(host_cargo(), true);

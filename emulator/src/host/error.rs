@@ -72,6 +72,14 @@ pub enum EmulateError {
         /// Log lines and what QEMU wrote to its error stream.
         output: String,
     },
+    /// The image does not take what it was given.
+    #[error("{board}: {reason}")]
+    Refused {
+        /// The board.
+        board: String,
+        /// Why not.
+        reason: String,
+    },
     /// The result file is not what the image must write.
     #[error("{board}: result file: {reason}")]
     BadResults {

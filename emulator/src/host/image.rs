@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use object::{Object as _, ObjectSection as _, ObjectSymbol as _, SectionFlags, elf};
 
 use super::EmulateError;
-use crate::board::Board;
+use crate::board::{Board, TRACKING};
 
 /// The image for `board`: `$DUNLIN_FIRMWARE/<board>.elf` if that variable is set; else, in a checkout, the one that
 /// `cargo xtask firmware` builds (fast when nothing has changed).
@@ -17,14 +17,38 @@ use crate::board::Board;
 /// # Errors
 /// [`EmulateError::NoImage`] with the command that makes the image.
 pub fn find_image(board: &Board) -> Result<PathBuf, EmulateError> {
-    let command = format!("cargo xtask firmware --board {}", board.name);
+    find(board, false)
+}
+
+/// The image of `board` that tracks: as [`find_image`], called `<board>-track.elf`.
+///
+/// # Errors
+/// As [`find_image`]; also for a board that is not one of [`TRACKING`].
+pub fn find_tracking_image(board: &Board) -> Result<PathBuf, EmulateError> {
+    if TRACKING.contains(board) {
+        return find(board, true);
+    }
+    let names = TRACKING.map(|board| board.name).join(" and ");
+    let reason = format!("only {names} have one that tracks");
+    Err(EmulateError::NoImage {
+        board: board.name.to_owned(),
+        reason,
+        command: "cargo xtask firmware".to_owned(),
+    })
+}
+
+fn find(board: &Board, tracking: bool) -> Result<PathBuf, EmulateError> {
+    let name = if tracking { format!("{}-track", board.name) } else { board.name.to_owned() };
+    let mut arguments = vec!["xtask", "firmware", "--board", board.name];
+    arguments.extend(tracking.then_some("--track"));
+    let command = format!("cargo {}", arguments.join(" "));
     let missing = |reason: String| EmulateError::NoImage {
         board: board.name.to_owned(),
         reason,
         command: command.clone(),
     };
     if let Some(folder) = std::env::var_os("DUNLIN_FIRMWARE") {
-        let path = Path::new(&folder).join(format!("{}.elf", board.name));
+        let path = Path::new(&folder).join(format!("{name}.elf"));
         return if path.is_file() {
             Ok(path)
         } else {
@@ -32,9 +56,9 @@ pub fn find_image(board: &Board) -> Result<PathBuf, EmulateError> {
         };
     }
     // Once per process and board: the sources do not change under a running program, and cargo takes a moment.
-    static BUILT: Mutex<BTreeMap<&str, PathBuf>> = Mutex::new(BTreeMap::new());
+    static BUILT: Mutex<BTreeMap<String, PathBuf>> = Mutex::new(BTreeMap::new());
     let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(path) = built.get(board.name) {
+    if let Some(path) = built.get(&name) {
         return Ok(path.clone());
     }
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
@@ -44,7 +68,7 @@ pub fn find_image(board: &Board) -> Result<PathBuf, EmulateError> {
         ));
     }
     let output = Command::new("cargo")
-        .args(["xtask", "firmware", "--board", board.name])
+        .args(arguments)
         .current_dir(&root)
         .stdin(Stdio::null())
         .stderr(Stdio::inherit())
@@ -53,7 +77,7 @@ pub fn find_image(board: &Board) -> Result<PathBuf, EmulateError> {
     let printed = String::from_utf8_lossy(&output.stdout);
     match printed.lines().last().map(PathBuf::from) {
         Some(path) if output.status.success() && path.is_file() => {
-            built.insert(board.name, path.clone());
+            built.insert(name, path.clone());
             Ok(path)
         }
         _ => Err(missing(format!("the build in {} failed ({})", root.display(), output.status))),

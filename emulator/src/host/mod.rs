@@ -5,14 +5,17 @@ mod image;
 mod log;
 mod qemu;
 mod result;
+mod tracking;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 pub use error::EmulateError;
-pub use image::{emulation_is_off, find_image, flash_bytes, leave_out, model_bytes};
+pub use image::{emulation_is_off, find_image, find_tracking_image, flash_bytes, leave_out, model_bytes};
 pub use log::LogLine;
 pub use result::{JobFailure, JobOutcome, JobResult, NamedOutcome, NodeCost, Report, RunResult, Stage};
+pub(crate) use tracking::track_metered;
+pub use tracking::{Step, TrackJob, TrackReport, Tracks, track, track_on_host};
 
 use crate::board::{ArenaPlace, Board};
 use crate::job;

@@ -122,6 +122,8 @@ pub enum Stage {
     Session,
     /// The inputs do not fit the model.
     Input,
+    /// The model does not serve the tracker.
+    Tracker,
 }
 
 impl From<FailedAt> for Stage {
@@ -130,6 +132,7 @@ impl From<FailedAt> for Stage {
             FailedAt::Parse => Self::Parse,
             FailedAt::Session => Self::Session,
             FailedAt::Input => Self::Input,
+            FailedAt::Tracker => Self::Tracker,
         }
     }
 }
@@ -200,21 +203,21 @@ impl Report {
 }
 
 /// Takes records in the only order that is right.
-struct Records<'a, I> {
-    board: &'a Board,
-    records: I,
-    read: u32,
-    log: &'a [LogLine],
+pub(super) struct Records<'a, I> {
+    pub(super) board: &'a Board,
+    pub(super) records: I,
+    pub(super) read: u32,
+    pub(super) log: &'a [LogLine],
 }
 
 impl<I: Iterator<Item = Record>> Records<'_, I> {
-    fn next(&mut self) -> Result<Record, String> {
+    pub(super) fn next(&mut self) -> Result<Record, String> {
         let record = self.records.next().ok_or_else(|| format!("ends after {} records", self.read))?;
         self.read += 1;
         Ok(record)
     }
 
-    fn start(&mut self, expected_jobs: usize) -> Result<[u32; 3], String> {
+    pub(super) fn start(&mut self, expected_jobs: usize) -> Result<[u32; 3], String> {
         match self.next()? {
             Record::Start { node_capacity, tensor_capacity, table_bytes, jobs, clock, board }
                 if jobs as usize == expected_jobs && board == self.board.name =>
@@ -280,18 +283,18 @@ impl<I: Iterator<Item = Record>> Records<'_, I> {
         Ok(JobOutcome::Ran(result))
     }
 
-    /// The reason is the log line that the image wrote for this job.
     fn failure(&self, job: u32, run: u32, stage: FailedAt) -> JobOutcome {
-        let prefix = format!("job {job}: ");
-        let text = self.log.iter().find_map(|line| line.text.strip_prefix(&prefix));
-        JobOutcome::Failed(JobFailure {
-            stage: stage.into(),
-            run,
-            text: text.unwrap_or("(no reason logged)").to_owned(),
-        })
+        JobOutcome::Failed(JobFailure { stage: stage.into(), run, text: self.reason(job).to_owned() })
     }
 
-    fn end(&mut self) -> Result<u32, String> {
+    /// The log line that the image wrote for this job.
+    pub(super) fn reason(&self, job: u32) -> &str {
+        let prefix = format!("job {job}: ");
+        let text = self.log.iter().find_map(|line| line.text.strip_prefix(&prefix));
+        text.unwrap_or("(no reason logged)")
+    }
+
+    pub(super) fn end(&mut self) -> Result<u32, String> {
         let before = self.read;
         match self.next()? {
             Record::End { records, stack } if records == before => match self.records.next() {

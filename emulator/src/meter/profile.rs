@@ -15,7 +15,7 @@ use super::plugin::{find_metered, find_plugin};
 use super::symbols::Symbols;
 use crate::board::Board;
 use crate::record::CALIBRATION_INSTRUCTIONS;
-use crate::{EmulateError, Job, Options, Report};
+use crate::{EmulateError, Job, Options, Report, TrackJob, TrackReport};
 
 /// Markers among the instructions of the calibration.
 const MARKERS: u64 = 2;
@@ -110,20 +110,8 @@ pub fn profile(board: &Board, job: &Job, options: &Options) -> Result<ModelProfi
     let bad = |reason: String| EmulateError::BadResults { board: board.name.to_owned(), reason };
     let (report, counts, elf) = crate::host::run_metered(board, job, options, &plugin)?;
     report.jobs[0].outcome.result().map_err(|reason| bad(format!("{}: {reason}", job.name)))?;
-    let regions = counts::parse(&counts).map_err(|reason| bad(format!("plugin: {reason}")))?;
     let runs = if options.profile { 2 * job.runs.len() } else { job.runs.len() };
-    let Some((calibration, regions)) = regions.split_first().filter(|(_, rest)| rest.len() == runs) else {
-        return Err(bad(format!(
-            "plugin: {} regions, expected {}: rebuild the image",
-            regions.len(),
-            1 + runs
-        )));
-    };
-    let expected = u64::from(CALIBRATION_INSTRUCTIONS) - MARKERS;
-    if calibration.instructions != expected {
-        let found = calibration.instructions;
-        return Err(bad(format!("plugin: a loop of {expected} instructions was counted as {found}")));
-    }
+    let regions = regions(&counts, runs).map_err(bad)?;
     let symbols = Symbols::read(&elf, 0).map_err(bad)?;
     let core = Core::find(board.core);
     let (plain, observed) = regions.split_at(job.runs.len());
@@ -132,6 +120,44 @@ pub fn profile(board: &Board, job: &Job, options: &Options) -> Result<ModelProfi
         runs: plain.iter().map(|region| account(region.buckets.values().flatten(), core, &symbols)).collect(),
         nodes: observed.iter().map(|region| nodes(region, core, &symbols)).collect(),
     })
+}
+
+/// Tracks through `job` on `board` under the plugin: the report, and what each frame cost.
+///
+/// # Errors
+/// As [`track`](crate::track); no plugin.
+pub fn profile_tracking(
+    board: &Board,
+    job: &TrackJob,
+    options: &Options,
+) -> Result<(TrackReport, Vec<RegionProfile>), EmulateError> {
+    let plugin = find_plugin()?;
+    let bad = |reason: String| EmulateError::BadResults { board: board.name.to_owned(), reason };
+    let (report, counts, image) = crate::host::track_metered(board, job, options, Some(&plugin))?;
+    let elf = std::fs::read(&image).map_err(file_error(&image))?;
+    let regions = regions(&counts, job.frames.len()).map_err(bad)?;
+    let symbols = Symbols::read(&elf, 0).map_err(bad)?;
+    let core = Core::find(board.core);
+    let frames = regions.iter().map(|region| account(region.buckets.values().flatten(), core, &symbols));
+    Ok((report, frames.collect()))
+}
+
+/// The regions that an image has marked after its calibration, which must be `expected`.
+fn regions(counts: &str, expected: usize) -> Result<Vec<Region>, String> {
+    let mut regions = counts::parse(counts).map_err(|reason| format!("plugin: {reason}"))?;
+    if regions.len() != 1 + expected {
+        return Err(format!(
+            "plugin: {} regions, expected {}: rebuild the image",
+            regions.len(),
+            1 + expected
+        ));
+    }
+    let found = regions.remove(0).instructions;
+    let loop_of = u64::from(CALIBRATION_INSTRUCTIONS) - MARKERS;
+    if found != loop_of {
+        return Err(format!("plugin: a loop of {loop_of} instructions was counted as {found}"));
+    }
+    Ok(regions)
 }
 
 /// An input of drawn bytes for each input of `model`; always the same.

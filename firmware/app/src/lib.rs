@@ -4,6 +4,8 @@
 #![no_std]
 #![warn(missing_docs)]
 
+#[cfg(feature = "track")]
+pub mod tracking;
 mod writer;
 
 use dunlin::{Model, ParseError, Session, SessionError};
@@ -31,6 +33,9 @@ pub trait Platform {
     /// Runs `work` once between the two marker instructions; returns its time and the bytes of stack it used.
     fn measure(&mut self, work: impl FnOnce()) -> (Span, u32);
 
+    /// Runs `work`, which may write results, once between the two marker instructions; returns its time.
+    fn time(&mut self, work: impl FnOnce(&mut Self::Results)) -> Span;
+
     /// Runs `work` once between the two marker instructions.
     fn bracket(work: impl FnOnce());
 
@@ -55,24 +60,7 @@ pub fn serve<P: Platform, const NODES: usize, const TENSORS: usize, const IDS: u
     storage: &mut Storage<NODES, TENSORS, IDS>,
     arena: &mut [u8],
 ) {
-    let table_bytes = size_of::<Storage<NODES, TENSORS, IDS>>() as u32;
-    defmt::info!(
-        "{=str} ({=str}): {=usize} jobs, arena up to {=usize} B",
-        board.name,
-        board.core,
-        jobs.jobs(),
-        arena.len()
-    );
-    let clock = writer::span_words(platform.calibrate());
-    let results = platform.results();
-    let payload = 8 * 4 + board.name.len();
-    record::begin(results, Kind::Start, payload);
-    let start = [record::VERSION, NODES as u32, TENSORS as u32, table_bytes, jobs.jobs() as u32];
-    record::words(results, &start);
-    record::words(results, &clock);
-    results.write(board.name.as_bytes());
-    record::finish(results, payload);
-
+    start(platform, board, jobs.jobs(), storage, arena);
     let mut records = 1;
     for index in 0..jobs.jobs() {
         let Ok(job) = jobs.job(index) else { break };
@@ -82,11 +70,34 @@ pub fn serve<P: Platform, const NODES: usize, const TENSORS: usize, const IDS: u
             writer.failure(&failure);
         }
     }
-    let peak = platform.peak_stack();
-    defmt::info!("done: {=u32} records, deepest stack {=u32} B", records, peak);
+    Writer { platform, job: 0, run: 0, records: &mut records }.end();
+}
+
+/// Calibrates and writes the first record.
+fn start<P: Platform, const NODES: usize, const TENSORS: usize, const IDS: usize>(
+    platform: &mut P,
+    board: &Board,
+    jobs: usize,
+    _: &Storage<NODES, TENSORS, IDS>,
+    arena: &[u8],
+) {
+    let table_bytes = size_of::<Storage<NODES, TENSORS, IDS>>() as u32;
+    defmt::info!(
+        "{=str} ({=str}): {=usize} jobs, arena up to {=usize} B",
+        board.name,
+        board.core,
+        jobs,
+        arena.len()
+    );
+    let clock = writer::span_words(platform.calibrate());
     let results = platform.results();
-    record::begin(results, Kind::End, 8);
-    record::words(results, &[records, peak]);
+    let payload = 8 * 4 + board.name.len();
+    record::begin(results, Kind::Start, payload);
+    let start = [record::VERSION, NODES as u32, TENSORS as u32, table_bytes, jobs as u32];
+    record::words(results, &start);
+    record::words(results, &clock);
+    results.write(board.name.as_bytes());
+    record::finish(results, payload);
 }
 
 /// Why a job ended early.
@@ -94,8 +105,17 @@ enum Failure {
     Parse(ParseError),
     Session(SessionError),
     Input(SessionError),
-    InputCount { given: usize, expected: usize },
-    InputLength { input: usize, given: usize, expected: usize },
+    #[cfg(feature = "track")]
+    Tracker(dunlin_track::Int8Error),
+    InputCount {
+        given: usize,
+        expected: usize,
+    },
+    InputLength {
+        input: usize,
+        given: usize,
+        expected: usize,
+    },
 }
 
 /// Alignment of arena and state.

@@ -13,11 +13,27 @@ pub(crate) struct Writer<'a, P: Platform> {
 }
 
 impl<P: Platform> Writer<'_, P> {
-    fn begin(&mut self, kind: Kind, payload: usize) -> &mut P::Results {
+    /// Begins a record that does not name its job.
+    pub(crate) fn plain(&mut self, kind: Kind, payload: usize) -> &mut P::Results {
         *self.records += 1;
         let results = self.platform.results();
         record::begin(results, kind, payload);
-        record::words(results, &[self.job, self.run]);
+        results
+    }
+
+    /// Writes the last record.
+    pub(crate) fn end(self) {
+        let peak = self.platform.peak_stack();
+        defmt::info!("done: {=u32} records, deepest stack {=u32} B", *self.records, peak);
+        let results = self.platform.results();
+        record::begin(results, Kind::End, 8);
+        record::words(results, &[*self.records, peak]);
+    }
+
+    fn begin(&mut self, kind: Kind, payload: usize) -> &mut P::Results {
+        let words = [self.job, self.run];
+        let results = self.plain(kind, payload);
+        record::words(results, &words);
         results
     }
 
@@ -68,6 +84,11 @@ impl<P: Platform> Writer<'_, P> {
             Failure::Input(error) => {
                 defmt::error!("job {=u32}: {}", job, error);
                 FailedAt::Input
+            }
+            #[cfg(feature = "track")]
+            Failure::Tracker(error) => {
+                defmt::error!("job {=u32}: {}", job, error);
+                FailedAt::Tracker
             }
             Failure::InputCount { given, expected } => {
                 defmt::error!(

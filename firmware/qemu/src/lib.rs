@@ -15,14 +15,17 @@ use core::mem::MaybeUninit;
 use defmt_semihosting as _;
 
 use dunlin_app::Platform;
-use dunlin_emulator::board::Board;
-use dunlin_emulator::job::JobFile;
+use dunlin_emulator::board::{ArenaPlace, Board};
+use dunlin_emulator::job::{JobError, JobFile};
 use dunlin_emulator::record::Span;
 
 #[doc(hidden)]
 pub use cortex_m_rt;
 #[doc(hidden)]
 pub use dunlin_app::Storage;
+#[cfg(feature = "track")]
+#[doc(hidden)]
+pub use dunlin_app::tracking::Memory;
 
 /// Defines `main` of a generic image for the board in the constant that is named.
 #[macro_export]
@@ -39,6 +42,21 @@ macro_rules! image {
                 $crate::Storage::new();
             static mut ARENA_BYTES: $crate::Aligned<ARENA> = $crate::Aligned::ZERO;
             $crate::serve(&$board, STORAGE, ARENA_BYTES.bytes())
+        }
+    };
+}
+
+/// Defines `main` of an image that tracks for the board in the constant that is named, whose arena lies after the job.
+#[cfg(feature = "track")]
+#[macro_export]
+macro_rules! track {
+    ($board:ident) => {
+        #[$crate::cortex_m_rt::entry]
+        fn main() -> ! {
+            static mut STORAGE: $crate::Storage<{ $board.nodes }, { $board.tensors }, { $board.ids }> =
+                $crate::Storage::new();
+            static mut MEMORY: $crate::Memory = $crate::Memory::new();
+            $crate::serve_tracking(&$board, STORAGE, MEMORY)
         }
     };
 }
@@ -137,6 +155,13 @@ impl Platform for Qemu {
         (span, stack::used_since(mark))
     }
 
+    fn time(&mut self, work: impl FnOnce(&mut Self::Results)) -> Span {
+        let results = &mut self.results;
+        let start = timer::next_tick();
+        Self::bracket(|| work(results));
+        timer::since(start)
+    }
+
     #[inline(always)]
     fn bracket(work: impl FnOnce()) {
         marker!("0x46db");
@@ -174,38 +199,9 @@ pub fn serve<const NODES: usize, const TENSORS: usize, const IDS: usize>(
 ) -> ! {
     stack::paint_all();
     timer::start();
-    // SAFETY: the board's table row gives RAM (or, on the micro:bit, flash that is only read) which the linker script
-    // leaves out, so no Rust object lies there; QEMU has filled it before the core started.
-    let region = unsafe {
-        core::slice::from_raw_parts(board.job_address as usize as *const u8, board.job_bytes as usize)
-    };
-    let length = match JobFile::length(region) {
-        Ok(length) => length,
-        Err(dunlin_emulator::job::JobError::NoJob { .. }) => {
-            defmt::println!(
-                "{=str} ({=str}) is up and has no job: the loader device places one at {=u32:#x}",
-                board.name,
-                board.core,
-                board.job_address
-            );
-            semihosting::process::exit(0)
-        }
-        Err(error) => fault::fail(error),
-    };
-    let arena = if arena.is_empty() {
-        let rest = board.job_bytes as usize - length;
-        // SAFETY: as above; the job file, which stays borrowed, ends where the arena begins, and `length` is a
-        // multiple of 16.
-        unsafe {
-            core::slice::from_raw_parts_mut(
-                (board.job_address as usize + length) as *mut MaybeUninit<u8> as *mut u8,
-                rest,
-            )
-        }
-    } else {
-        arena
-    };
-    match JobFile::parse(&region[..length]) {
+    let (job, rest) = memory(board, JobFile::length);
+    let arena = if arena.is_empty() { rest } else { arena };
+    match JobFile::parse(job) {
         Ok(jobs) => dunlin_app::serve(
             &mut Qemu { results: results::ResultFile::create() },
             board,
@@ -216,4 +212,62 @@ pub fn serve<const NODES: usize, const TENSORS: usize, const IDS: usize>(
         Err(error) => fault::fail(error),
     }
     semihosting::process::exit(0)
+}
+
+/// Tracks through the job file at the board's address and leaves QEMU, as [`serve`] does.
+#[cfg(feature = "track")]
+pub fn serve_tracking<const NODES: usize, const TENSORS: usize, const IDS: usize>(
+    board: &Board,
+    storage: &mut Storage<NODES, TENSORS, IDS>,
+    tracking: &mut Memory,
+) -> ! {
+    use dunlin_emulator::tracking::JobFile;
+
+    stack::paint_all();
+    timer::start();
+    let (job, arena) = memory(board, JobFile::length);
+    match JobFile::parse(job) {
+        Ok(job) => {
+            let mut qemu = Qemu { results: results::ResultFile::create() };
+            dunlin_app::tracking::serve(&mut qemu, board, &job, storage, tracking, arena);
+        }
+        Err(error) => fault::fail(error),
+    }
+    semihosting::process::exit(0)
+}
+
+/// The job file at the board's address, whose length `length` reads, and what it leaves of its region if that is RAM. Called
+/// once. Without a job it says so and leaves QEMU.
+fn memory(board: &Board, length: fn(&[u8]) -> Result<usize, JobError>) -> (&'static [u8], &'static mut [u8]) {
+    // SAFETY: the board's table row gives RAM (or, on the micro:bit, flash that is only read) which the linker script
+    // leaves out, so no Rust object lies there; QEMU has filled it before the core started.
+    let region = unsafe {
+        core::slice::from_raw_parts(board.job_address as usize as *const u8, board.job_bytes as usize)
+    };
+    let length = match length(region) {
+        Ok(length) => length,
+        Err(JobError::NoJob { .. }) => {
+            defmt::println!(
+                "{=str} ({=str}) is up and has no job: the loader device places one at {=u32:#x}",
+                board.name,
+                board.core,
+                board.job_address
+            );
+            semihosting::process::exit(0)
+        }
+        Err(error) => fault::fail(error),
+    };
+    let rest = match board.arena {
+        ArenaPlace::Static(_) => 0,
+        ArenaPlace::AfterJob => board.job_bytes as usize - length,
+    };
+    // SAFETY: as above; the job file, which stays borrowed, ends where the rest begins, and `length` is a multiple
+    // of 16.
+    let rest = unsafe {
+        core::slice::from_raw_parts_mut(
+            (board.job_address as usize + length) as *mut MaybeUninit<u8> as *mut u8,
+            rest,
+        )
+    };
+    (&region[..length], rest)
 }

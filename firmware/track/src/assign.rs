@@ -64,10 +64,18 @@ fn greedy<const TRACKS: usize>(candidates: &[Candidate], links: &mut [u16]) {
 fn exact<const TRACKS: usize, const DETECTIONS: usize>(candidates: &[Candidate], links: &mut [u16]) {
     // The detection of each track.
     let mut owner = [NONE; TRACKS];
-    let worth = |track: u16, detection: u16| {
-        let edge = candidates.iter().find(|c| c.track == track && c.detection == detection);
-        edge.map_or(0.0, |c| c.worth)
+    // Where the candidates of each detection lie; nothing else lies there if they come detection by detection.
+    let mut places = [(0, 0); DETECTIONS];
+    for (at, c) in candidates.iter().enumerate() {
+        if let Some(place) = places.get_mut(usize::from(c.detection)) {
+            *place = (if place.1 == 0 { at } else { place.0 }, at + 1);
+        }
+    }
+    let of = |detection: u16| {
+        let (first, end) = places.get(usize::from(detection)).copied().unwrap_or_default();
+        candidates[first..end].iter().filter(move |c| c.detection == detection)
     };
+    let worth = |track: u16, detection: u16| of(detection).find(|c| c.track == track).map_or(0.0, |c| c.worth);
     for new in 0..links.len().min(DETECTIONS) as u16 {
         // The most that the detections can gain if `d` is free and takes another track: Bellman and Ford over the few
         // detections that a path reaches. `gain[d]` is what has been won and lost until `d` became free.
@@ -86,7 +94,7 @@ fn exact<const TRACKS: usize, const DETECTIONS: usize>(candidates: &[Candidate],
             if so_far > best.0 {
                 best = (so_far, d, NONE);
             }
-            for c in candidates.iter().filter(|c| c.detection == d && c.worth > 0.0) {
+            for c in of(d).filter(|c| c.worth > 0.0) {
                 let Some(&holder) = owner.get(usize::from(c.track)) else { continue };
                 let value = so_far + c.worth;
                 if holder == NONE {

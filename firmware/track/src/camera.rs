@@ -22,31 +22,44 @@ const REACH: f32 = 0.8;
 const SPREAD: f32 = 1.5;
 const LEAST: f32 = 0.01;
 
+/// The distance of a track and a detection if it is below `least`. Most pairs are far apart in one of its parts, which
+/// none of the roundings of the whole can make larger than it.
+#[inline(always)]
+fn distance(a: &Seen, b: &Seen, least: f32) -> Option<f32> {
+    let size = |x: f32| if x < 0.0 { -x } else { x };
+    let ratio = 2.0 * size(b.log_height - a.log_height);
+    if ratio >= least {
+        return None;
+    }
+    let [dx, dy] = [0, 1].map(|i| b.centre[i] - a.centre[i]);
+    if size(dx) / a.height + ratio >= least || size(dy) / a.height + ratio >= least {
+        return None;
+    }
+    let distance = sqrt(dx * dx + dy * dy) / a.height + ratio;
+    (distance < least).then_some(distance)
+}
+
+/// The first of the nearest of `count`, if one is within reach.
+#[inline(always)]
+fn nearest(count: usize, distance: impl Fn(usize, f32) -> Option<f32>) -> Option<usize> {
+    let mut best = (None, REACH);
+    for i in 0..count {
+        if let Some(d) = distance(i, best.1) {
+            best = (Some(i), d);
+        }
+    }
+    best.0
+}
+
 /// How far all detections have moved more than their tracks: the median over pairs that are each other's nearest, drawn
 /// towards 0 by how much they differ.
 pub(crate) fn shift<const N: usize>(tracks: &[Seen], detections: &[Seen]) -> [f32; 2] {
-    let distance = |a: &Seen, b: &Seen| {
-        let [dx, dy] = [0, 1].map(|i| b.centre[i] - a.centre[i]);
-        let ratio = b.log_height - a.log_height;
-        sqrt(dx * dx + dy * dy) / a.height + 2.0 * if ratio < 0.0 { -ratio } else { ratio }
-    };
-    let nearest = |count: usize, distance: &dyn Fn(usize) -> f32| {
-        let mut best = (usize::MAX, f32::INFINITY);
-        for i in 0..count {
-            let d = distance(i);
-            if d < best.1 {
-                best = (i, d);
-            }
-        }
-        best
-    };
     let mut residuals: [Vec<f32, N>; 2] = [Vec::new(), Vec::new()];
     for (at, track) in tracks.iter().enumerate() {
-        let (partner, d) = nearest(detections.len(), &|j| distance(track, &detections[j]));
-        let Some(detection) = detections.get(partner).filter(|_| d < REACH) else { continue };
-        if nearest(tracks.len(), &|i| distance(&tracks[i], detection)).0 == at {
+        let partner = nearest(detections.len(), |j, least| distance(track, &detections[j], least));
+        let Some(detection) = partner.and_then(|partner| detections.get(partner)) else { continue };
+        if nearest(tracks.len(), |i, least| distance(&tracks[i], detection, least)) == Some(at) {
             for (i, residuals) in residuals.iter_mut().enumerate() {
-                // There are no more pairs than tracks.
                 let _ = residuals.push(detection.centre[i] - track.centre[i]);
             }
         }

@@ -15,6 +15,7 @@ pub struct Int8<'s, 'a, 'm> {
 
 /// Why a session cannot serve a tracker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Int8Error {
     /// The model has other inputs, outputs or bounded dimensions.
     Interface,

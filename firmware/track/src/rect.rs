@@ -41,7 +41,12 @@ impl Rect {
             let start = if a > b { a } else { b };
             if end > start { end - start } else { 0.0 }
         };
-        let both = overlap(self.x, self.w, other.x, other.w) * overlap(self.y, self.h, other.y, other.h);
+        let across = overlap(self.x, self.w, other.x, other.w);
+        // Most boxes are apart.
+        if across == 0.0 {
+            return 0.0;
+        }
+        let both = across * overlap(self.y, self.h, other.y, other.h);
         let union = self.area() + other.area() - both;
         if union > 0.0 { both / union } else { 0.0 }
     }

@@ -169,6 +169,8 @@ pub struct Tracker<const TRACKS: usize, const DETECTIONS: usize, const EDGES: us
     due: u64,
     next_id: u32,
     next_serial: u32,
+    /// Nodes of the last graph.
+    nodes: usize,
     counts: Counts,
 }
 
@@ -210,6 +212,7 @@ impl<const TRACKS: usize, const DETECTIONS: usize, const EDGES: usize, const HIS
             due: 0,
             next_id: 1,
             next_serial: 0,
+            nodes: 0,
             counts: Counts {
                 frames: 0,
                 repeated: 0,
@@ -239,9 +242,9 @@ impl<const TRACKS: usize, const DETECTIONS: usize, const EDGES: usize, const HIS
         self.tracks.iter().filter(|t| t.live).count()
     }
 
-    /// Nodes and edges of the last graph.
+    /// Nodes and edges of the graph of the last step; 0 where it built none.
     pub fn graph_size(&self) -> [usize; 2] {
-        [self.live(), self.edges.len()]
+        [self.nodes, self.edges.len()]
     }
 
     /// Takes the detections of frame `frame` and gives out the rows that have become final, in order of their frames.
@@ -252,6 +255,8 @@ impl<const TRACKS: usize, const DETECTIONS: usize, const EDGES: usize, const HIS
         detections: &[Detection],
         out: &mut impl FnMut(Tracked),
     ) {
+        self.nodes = 0;
+        self.edges.clear();
         match self.now {
             None => self.due = u64::from(frame),
             Some(now) if frame == now => {
@@ -441,7 +446,8 @@ impl<const TRACKS: usize, const DETECTIONS: usize, const EDGES: usize, const HIS
             at_track[usize::from(edge.past)].take(i as u16, edge.cost);
             at_detection[usize::from(edge.fresh)].take(i as u16, edge.cost);
         }
-        network.begin(past.len() + fresh.len(), self.edges.len());
+        self.nodes = past.len() + fresh.len();
+        network.begin(self.nodes, self.edges.len());
         for (at, p) in past.iter().enumerate() {
             network.node(at, &of_track(&self.tracks[usize::from(p.slot)], frame, settings.rate));
         }

@@ -19,6 +19,7 @@ mod run;
 mod stop;
 mod text;
 mod track;
+mod track_board;
 mod train;
 mod train_graphs;
 mod train_mpn;

@@ -1,6 +1,7 @@
 //! `dunlin track`: tracks through the detections of MOTChallenge sequences.
 
 use super::text::table;
+use super::track_board::{self, OnBoard};
 use super::{print_json, stop, write};
 use clap::ValueEnum;
 use dunlin_trainer::data::mot::{self, Row, Sequence};
@@ -27,6 +28,7 @@ const PACE: f64 = 10.0;
 #[command(after_help = "\
 Examples:
   dunlin track ../shared/data/mot15 --tracker flow
+  dunlin track MOT15/train/TUD-Campus --board mps3-an547
   dunlin track MOT15/train/TUD-Campus --tracker sort --out results --draw campus.gif
   dunlin track ../shared/data/mot15 --tracker social --leave-one-out --json | jq .overall.mota")]
 pub(super) struct Args {
@@ -41,6 +43,9 @@ pub(super) struct Args {
     /// Network of the message passing tracker, a .dun file [default: the one of models/mpn-mot15].
     #[arg(long, value_name = "DUN")]
     model: Option<PathBuf>,
+    /// Track on this emulated board, compare its rows with the host's, and print what it takes; for --tracker mpn.
+    #[arg(long, value_name = "BOARD", value_parser = track_board::boards())]
+    board: Option<String>,
     /// Track each sequence with what is learnt from all others: parameters, and the message passing network, which takes
     /// minutes.
     #[arg(long)]
@@ -132,6 +137,9 @@ struct Tracked {
     tracks: usize,
     seconds: f64,
     settings: Settings,
+    /// What a board took, where one did it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    board: Option<OnBoard>,
     /// Absent without ground truth.
     #[serde(flatten)]
     metrics: Option<Summary>,
@@ -156,7 +164,12 @@ pub(super) fn main(args: &Args) -> Result<()> {
         let mut tracker = tracker(&settings, solver.as_ref(), Scene::from(&sequence.info))?;
         report.latency = tracker.latency();
         let started = Instant::now();
-        let rows = dunlin_trainer::track::run(&mut *tracker, &sequence.detections);
+        let on_board =
+            args.board.as_deref().map(|b| track_board::run(b, &settings, solver.as_ref(), sequence));
+        let (rows, board) = match on_board.transpose()? {
+            Some((rows, board)) => (rows, Some(board)),
+            None => (dunlin_trainer::track::run(&mut *tracker, &sequence.detections), None),
+        };
         let seconds = started.elapsed().as_secs_f64();
         let metrics = metrics(sequence, &rows)?;
         if let Some(folder) = &args.out {
@@ -177,6 +190,7 @@ pub(super) fn main(args: &Args) -> Result<()> {
             tracks: rows.iter().map(|row| row.id).collect::<BTreeSet<_>>().len(),
             seconds,
             settings,
+            board,
             metrics: metrics.as_ref().map(Metrics::summary),
         };
         report.sequences.insert(sequence.info.name.clone(), tracked);
@@ -392,6 +406,11 @@ fn print(report: &Report, settings: bool) -> Result<()> {
     println!("{}", table(&head, &(1..head.len()).collect::<Vec<_>>(), rows));
     for (name, tracked) in report.sequences.iter().filter(|(_, tracked)| tracked.dropped > 0) {
         println!("{name}: {} rows of detections are no boxes and were dropped", tracked.dropped);
+    }
+    for (name, tracked) in &report.sequences {
+        if let Some(board) = &tracked.board {
+            println!("{name} on {}", board.line());
+        }
     }
     if report.overall.is_none() {
         println!("\nno gt/gt.txt, so nothing was measured");

@@ -271,7 +271,7 @@ fn any_stream_gives_rows_in_order_and_nobody_twice() {
             let detections: Vec<_> = (0..random.below(count + 1)).map(|_| random.detection()).collect();
             run.step(frame, &detections);
             let [nodes, edges] = run.tracker.graph_size();
-            assert!(nodes <= 128 && edges <= 1024 && run.net.most[0] <= 192);
+            assert!(nodes <= 192 && edges <= 1024 && run.net.most[0] <= 192);
             frame = random.frame(frame);
         }
         run.finish();
