@@ -72,10 +72,10 @@ pub(crate) fn test(arguments: &[&str]) -> Result<(), String> {
         match setup.can(purpose) {
             Ok(toolchain) => {
                 steps.run(&format!("runtime on {target} ({})", toolchain.name()), || {
-                    // The runtime's own tests, and every case of one operator against the oracle.
+                    // The runtime's own tests, every case of one operator against the oracle, and the order of graphs.
                     let tests: [&[&str]; 2] = [
                         &["--package", "dunlin-core", "--features", "encode,std,rayon", "--lib"],
-                        &["--package", "dunlin-tests", "--test", "cases"],
+                        &["--package", "dunlin-tests", "--test", "cases", "--test", "graphs"],
                     ];
                     tests.iter().try_for_each(|arguments| {
                         let mut command = Cross::new(toolchain).cargo("test", target);
@@ -90,6 +90,11 @@ pub(crate) fn test(arguments: &[&str]) -> Result<(), String> {
         let mut command = host_cargo();
         command.args(["test", "--package", "dunlin-core", "--features", "encode,std,rayon", "--lib"]);
         call(&mut command)
+    });
+    // The part of the firmware that the host runs, too.
+    steps.run("tracker", || {
+        let mut command = host_cargo();
+        call(command.args(["test", "--package", "dunlin-track"]).current_dir(paths::root().join("firmware")))
     });
     steps.run("workspace tests", || {
         let mut command = with_images(host_cargo(), emulated);

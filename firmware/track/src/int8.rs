@@ -45,6 +45,11 @@ impl core::fmt::Display for Int8Error {
 
 impl core::error::Error for Int8Error {}
 
+/// Whether a tensor has rows of `c` elements of this type, as many as bounded dimension `dim` says.
+fn is_rows(t: &Tensor, dtype: DType, c: usize, dim: u8) -> bool {
+    t.dtype == dtype && t.shape.c as usize == c && t.rows == Some(dim)
+}
+
 impl<'s, 'a, 'm> Int8<'s, 'a, 'm> {
     /// Checks that the model of `session` serves a tracker of up to `nodes` nodes and `edges` edges.
     ///
@@ -52,29 +57,19 @@ impl<'s, 'a, 'm> Int8<'s, 'a, 'm> {
     /// Another interface, or less room.
     pub fn new(session: &'s mut Session<'a, 'm>, nodes: u32, edges: u32) -> Result<Self, Int8Error> {
         let model = session.model();
-        let rows = |t: &Tensor, dtype: DType, c: usize, dim: u8| {
-            t.dtype == dtype && t.shape.c as usize == c && t.rows == Some(dim)
-        };
-        let fits = |mut list: [Option<&Tensor>; 4], expected: [(DType, usize, u8); 4]| {
-            list.iter_mut().zip(expected).all(|(t, (d, c, dim))| t.is_some_and(|t| rows(t, d, c, dim)))
-        };
-        let mut inputs = model.inputs();
-        let mut outputs = model.outputs();
-        let (i, o) = ([(); 4].map(|()| inputs.next()), [(); 2].map(|()| outputs.next()));
-        let good = fits(
-            i,
-            [
-                (DType::I8, NODE_FEATURES, 0),
-                (DType::I8, EDGE_FEATURES, 1),
-                (DType::U16, 1, 1),
-                (DType::U16, 1, 1),
-            ],
-        ) && fits(
-            [o[0], o[1], o[0], o[1]],
-            [(DType::I8, 1, 1), (DType::I8, 1, 0), (DType::I8, 1, 1), (DType::I8, 1, 0)],
-        );
-        let (Some(x), Some(e), Some(edge), Some(node), &[node_bound, edge_bound], true) =
-            (i[0], i[1], o[0], o[1], model.dims(), good)
+        let (mut inputs, mut outputs) = (model.inputs(), model.outputs());
+        let exact = inputs.len() == 4 && outputs.len() == 2;
+        let mut input = |dtype, c, dim| inputs.next().filter(|t| is_rows(t, dtype, c, dim));
+        let i = [
+            input(DType::I8, NODE_FEATURES, 0),
+            input(DType::I8, EDGE_FEATURES, 1),
+            input(DType::U16, 1, 1),
+            input(DType::U16, 1, 1),
+        ];
+        let mut output = |dim| outputs.next().filter(|t| is_rows(t, DType::I8, 1, dim));
+        let o = [output(1), output(0)];
+        let ([Some(x), Some(e), Some(_), Some(_)], [Some(edge), Some(node)], &[node_bound, edge_bound], true) =
+            (i, o, model.dims(), exact)
         else {
             return Err(Int8Error::Interface);
         };

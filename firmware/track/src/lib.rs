@@ -14,11 +14,15 @@
 //! |---|---|
 //! | a frame without detections, a frame left out | tracks grow older, what is due is given out |
 //! | the frame of the last call again | nothing, counted in [`Counts::repeated`] |
-//! | an earlier frame | a new recording: what is due is given out, all tracks end, ids go on, counted |
-//! | a box that is not finite, or of no area, or wholly outside of the picture | left out, counted |
-//! | a score that is not finite or below [`Settings::min_score`] | left out, counted |
+//! | an earlier frame | a new recording: everything is given out, all tracks end, ids go on, counted |
+//! | a box that is not finite, or of no area, or wholly outside of the picture | left out, counted in [`Counts::invalid`] |
+//! | a coordinate or side above 1,000,000 pixels, a side below 0.001 | the same |
+//! | a score that is not finite, a score below [`Settings::min_score`] | left out, counted |
 //! | the same box twice | the better score counts, the other is left out, counted |
-//! | more detections or tracks than there is room for | the best scores are taken, the rest is left out, counted |
+//! | more detections than there is room for | the best scores are taken, the rest is left out, counted |
+//! | more tracks than there is room for | those that are there stay; a detection that would begin one is left out, counted |
+//! | more edges than there is room for | the first detections keep theirs, the rest is left out, counted |
+//! | a logit that is not a number | the least, -100 |
 #![no_std]
 #![warn(missing_docs)]
 #![forbid(unsafe_code)]

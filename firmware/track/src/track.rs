@@ -58,7 +58,7 @@ impl<const HISTORY: usize> Track<HISTORY> {
     /// Part of the last `frames` frames before `now` in which it was detected, of those that it has lived.
     pub(crate) fn recall(&self, now: u32, frames: u32) -> f32 {
         let lived = now.saturating_sub(self.first_frame).min(frames).max(1);
-        let recent = |s: &&Sight| s.frame + frames >= now;
+        let recent = |s: &&Sight| now.saturating_sub(s.frame) <= frames;
         self.sights.iter().rev().take(frames as usize).filter(recent).count() as f32 / lived as f32
     }
 

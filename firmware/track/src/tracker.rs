@@ -46,7 +46,7 @@ pub struct Viewed {
 pub struct Settings {
     /// Frames a second.
     pub rate: f32,
-    /// Width and height of the picture in pixels; without, no box is outside.
+    /// Width and height of the picture in pixels; without, no box is outside. In one without area every box is.
     pub picture: Option<[f32; 2]>,
     /// Frames between a frame and its rows.
     pub latency: u32,
@@ -122,7 +122,7 @@ pub struct Counts {
     pub repeated: u32,
     /// Frames that went back: the tracker began anew.
     pub restarted: u32,
-    /// Boxes or scores that are not finite, boxes of no area or outside of the picture.
+    /// Boxes or scores that are not finite, boxes of no area, beyond any picture or outside of this one.
     pub invalid: u32,
     /// Detections of too low a score.
     pub unsure: u32,
@@ -134,6 +134,19 @@ pub struct Counts {
     pub edges: u32,
     /// Tracks that could not begin because there was no room.
     pub unborn: u32,
+}
+
+/// Coordinates and sides beyond this many pixels, and sides below that many, are no picture's. What is computed with
+/// others is finite.
+const FARTHEST: f32 = 1e6;
+const SMALLEST: f32 = 1e-3;
+
+/// Limit of a logit: also of one that is not a number, which counts as the lower.
+const SUREST: f32 = 100.0;
+
+/// One more, as long as there is room: a device that runs for months counts more than 32 bits hold.
+fn count(counter: &mut u32) {
+    *counter = counter.saturating_add(1);
 }
 
 /// The tracker of the firmware: 64 detections a frame, 1,024 edges, 128 tracks, a latency of up to 10 frames.
@@ -152,8 +165,8 @@ pub struct Tracker<const TRACKS: usize, const DETECTIONS: usize, const EDGES: us
     camera: [f32; 2],
     /// The last frame taken.
     now: Option<u32>,
-    /// The next frame to be given out.
-    due: u32,
+    /// The next frame to be given out: one more than a frame number can be after the last.
+    due: u64,
     next_id: u32,
     next_serial: u32,
     /// Nodes of the last graph.
@@ -171,12 +184,22 @@ impl<const TRACKS: usize, const DETECTIONS: usize, const EDGES: usize, const HIS
 
     const FITS: () = {
         assert!(TRACKS + DETECTIONS < NONE as usize, "node numbers have 16 bits");
+        assert!(EDGES < NONE as usize, "edge numbers have 16 bits");
         assert!(TRACKS > 0 && DETECTIONS > 0 && EDGES > 0 && HISTORY > 1);
     };
+    /// Longest latency for which a track remembers enough.
+    const LATENCY: u32 = (HISTORY as u32 - 1) / 2;
 
-    /// A tracker that has seen nothing. Rates and sizes that are no positive numbers become 1.
-    pub const fn new(settings: Settings) -> Self {
+    /// A tracker that has seen nothing. A rate that is no positive number becomes 1, and a latency beyond what `HISTORY`
+    /// allows the longest that it allows.
+    pub const fn new(mut settings: Settings) -> Self {
         let () = Self::FITS;
+        if !(settings.rate > 0.0 && settings.rate.is_finite()) {
+            settings.rate = 1.0;
+        }
+        if settings.latency > Self::LATENCY {
+            settings.latency = Self::LATENCY;
+        }
         Self {
             settings,
             tracks: Vec::new(),
@@ -235,20 +258,20 @@ impl<const TRACKS: usize, const DETECTIONS: usize, const EDGES: usize, const HIS
         self.nodes = 0;
         self.edges.clear();
         match self.now {
-            None => self.due = frame,
+            None => self.due = u64::from(frame),
             Some(now) if frame == now => {
-                self.counts.repeated += 1;
+                count(&mut self.counts.repeated);
                 return;
             }
             Some(now) if frame < now => {
                 self.finish(out);
-                self.counts.restarted += 1;
-                self.due = frame;
+                count(&mut self.counts.restarted);
+                self.due = u64::from(frame);
             }
             Some(now) => self.skip(now, frame, out),
         }
         self.now = Some(frame);
-        self.counts.frames += 1;
+        count(&mut self.counts.frames);
         self.age(frame);
         let mut fresh: Vec<(Fresh, u16), DETECTIONS> = Vec::new();
         self.admit(detections, &mut fresh);
@@ -261,26 +284,25 @@ impl<const TRACKS: usize, const DETECTIONS: usize, const EDGES: usize, const HIS
     /// Gives out everything that is still open, and forgets all tracks.
     pub fn finish(&mut self, out: &mut impl FnMut(Tracked)) {
         if let Some(now) = self.now.take() {
-            while self.due <= now {
-                self.rows(self.due, out);
-                self.due += 1;
-            }
+            self.give_out_to(u64::from(now) + 1, out);
         }
         self.tracks.clear();
         self.edges.clear();
         self.camera = [0.0; 2];
     }
 
-    /// The frames between `now` and `frame` had no detections. After some of them nothing is left to be done.
+    /// The frames between `now` and `frame` had no detections. Once all tracks have ended nothing is left to be done.
     fn skip(&mut self, now: u32, frame: u32, out: &mut impl FnMut(Tracked)) {
-        let enough = self.settings.latency + self.settings.longest_gap() + 1;
-        let last = (frame - 1).min(now.saturating_add(enough));
-        for between in now + 1..=last {
+        for between in now + 1..frame {
+            if self.tracks.is_empty() {
+                break;
+            }
             self.age(between);
             self.give_out(between, out);
         }
-        if last + 1 < frame {
-            self.due = frame.saturating_sub(self.settings.latency).max(self.due);
+        if self.tracks.is_empty() {
+            // No track has rows in the frames that are left out.
+            self.due = u64::from(frame.saturating_sub(self.settings.latency)).max(self.due);
         }
     }
 
@@ -292,37 +314,38 @@ impl<const TRACKS: usize, const DETECTIONS: usize, const EDGES: usize, const HIS
             let patience = settings.gap_per_hit.saturating_mul(track.hits).min(settings.longest_gap());
             track.live = gap <= patience;
         }
-        self.tracks.retain(|t| t.live || t.last().frame + settings.latency + 1 >= frame);
+        self.tracks.retain(|t| t.live || frame - t.last().frame <= settings.latency + 1);
     }
 
     /// The detections that are taken, each with its number among those given.
     fn admit(&mut self, detections: &[Detection], fresh: &mut Vec<(Fresh, u16), DETECTIONS>) {
         for (number, detection) in detections.iter().enumerate() {
             let b = detection.bounds;
-            let area = b.w > 0.0 && b.h > 0.0;
+            let sane = [b.x, b.y].iter().all(|v| -FARTHEST <= *v && *v <= FARTHEST)
+                && [b.w, b.h].iter().all(|v| SMALLEST <= *v && *v <= FARTHEST);
             let inside = self.settings.picture.is_none_or(|[width, height]| {
                 b.x < width && b.y < height && b.x + b.w > 0.0 && b.y + b.h > 0.0
             });
-            if !b.is_finite() || !detection.score.is_finite() || !area || !inside {
-                self.counts.invalid += 1;
+            if !detection.score.is_finite() || !sane || !inside {
+                count(&mut self.counts.invalid);
                 continue;
             }
             if detection.score < self.settings.min_score {
-                self.counts.unsure += 1;
+                count(&mut self.counts.unsure);
                 continue;
             }
             let score = clip(detection.score, 0.0, 1.0);
             let new = Fresh { bounds: b, score, centre: b.centre(), log_height: ln(b.h) };
             let number = number.min(usize::from(NONE)) as u16;
             if let Some((old, place)) = fresh.iter_mut().find(|(old, _)| old.bounds == b) {
-                self.counts.duplicates += 1;
+                count(&mut self.counts.duplicates);
                 if old.score < score {
                     (*old, *place) = (new, number);
                 }
                 continue;
             }
             if let Err(rejected) = fresh.push((new, number)) {
-                self.counts.crowded += 1;
+                count(&mut self.counts.crowded);
                 let least = fresh.iter_mut().min_by(|a, b| a.0.score.total_cmp(&b.0.score));
                 if let Some(least) = least.filter(|least| least.0.score < rejected.0.score) {
                     *least = rejected;
@@ -356,7 +379,8 @@ impl<const TRACKS: usize, const DETECTIONS: usize, const EDGES: usize, const HIS
         let mut plain: Vec<Fresh, DETECTIONS> = Vec::new();
         plain.extend(fresh.iter().map(|(detection, _)| *detection));
         let gate = Gate { iou: settings.gate, ratio: 0.7, neighbours: settings.neighbours };
-        self.counts.edges += edges(&past, &plain, gate, &mut self.edges);
+        let lost = edges(&past, &plain, gate, &mut self.edges);
+        self.counts.edges = self.counts.edges.saturating_add(lost);
 
         for track in past.iter().map(|p| &self.tracks[usize::from(p.slot)]) {
             network.view(Viewed {
@@ -375,14 +399,15 @@ impl<const TRACKS: usize, const DETECTIONS: usize, const EDGES: usize, const HIS
             let here = Rect::around(detection.centre, detection.bounds.w, detection.bounds.h);
             let overlap = Rect::around(track.predicted, track.size[0], track.size[1]).iou(&here);
             let overlap = clip(overlap, 0.02, 0.98);
-            let logit = ln(overlap / (1.0 - overlap)) + settings.edge_weight * network.edge_logit(at);
+            let told = clip(network.edge_logit(at), -SUREST, SUREST);
+            let logit = ln(overlap / (1.0 - overlap)) + settings.edge_weight * told;
             let worth = logit - settings.edge_threshold;
             let _ = self.candidates.push(Candidate { track: edge.past, detection: edge.fresh, worth });
         }
         let mut links = [NONE; DETECTIONS];
         round::<TRACKS, DETECTIONS>(settings.rounding, &self.candidates, &mut links[..plain.len()]);
         for (j, ((detection, number), link)) in fresh.iter().zip(links).enumerate() {
-            let logit = network.node_logit(past.len() + j);
+            let logit = clip(network.node_logit(past.len() + j), -SUREST, SUREST);
             let sure = detection.score >= settings.sure_score;
             let sight = Sight { frame, bounds: detection.bounds, logit, sure };
             match past.get(usize::from(link)) {
@@ -459,8 +484,8 @@ impl<const TRACKS: usize, const DETECTIONS: usize, const EDGES: usize, const HIS
         track.score_sum += detection.score;
         track.least_score =
             if detection.score < track.least_score { detection.score } else { track.least_score };
-        track.hits += 1;
-        track.sure += u32::from(sight.sure);
+        track.hits = track.hits.saturating_add(1);
+        track.sure = track.sure.saturating_add(u32::from(sight.sure));
         track.detection = number;
         track.see(sight);
     }
@@ -483,15 +508,21 @@ impl<const TRACKS: usize, const DETECTIONS: usize, const EDGES: usize, const HIS
         };
         track.see(sight);
         match self.tracks.push(track) {
-            Ok(()) => self.next_serial += 1,
-            Err(_) => self.counts.unborn += 1,
+            Ok(()) => self.next_serial = self.next_serial.wrapping_add(1),
+            Err(_) => count(&mut self.counts.unborn),
         }
     }
 
     /// Gives out the rows of all frames that are due when `now` is the newest.
     fn give_out(&mut self, now: u32, out: &mut impl FnMut(Tracked)) {
-        while self.due.saturating_add(self.settings.latency) <= now {
-            self.rows(self.due, out);
+        self.give_out_to((u64::from(now) + 1).saturating_sub(u64::from(self.settings.latency)), out);
+    }
+
+    /// Gives out the rows of all frames below `end` that have not been given out.
+    fn give_out_to(&mut self, end: u64, out: &mut impl FnMut(Tracked)) {
+        while self.due < end {
+            // Below the end, which is one more than a frame number at most.
+            self.rows(self.due as u32, out);
             self.due += 1;
         }
     }
@@ -509,7 +540,8 @@ impl<const TRACKS: usize, const DETECTIONS: usize, const EDGES: usize, const HIS
             }
             if track.id == 0 {
                 track.id = self.next_id;
-                self.next_id += 1;
+                // After four thousand million tracks they begin again; 0 is no id.
+                self.next_id = self.next_id.checked_add(1).unwrap_or(1);
             }
             out(Tracked { frame, id: track.id, bounds, interpolated });
         }

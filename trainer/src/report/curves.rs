@@ -39,7 +39,7 @@ fn rgb(c: [u8; 3]) -> RGBColor {
     RGBColor(c[0], c[1], c[2])
 }
 
-/// Training loss at the left, the held-out metric (called `metric`) at the right.
+/// Training loss at the left, the held-out metric (called `metric`) at the right, where it was measured.
 ///
 /// # Errors
 /// The drawing library refuses, which it does not for finite values.
@@ -65,6 +65,11 @@ fn draw(
     let (left, right) = body.split_horizontally(WIDTH / 2);
     let losses: Vec<(f64, f64)> = finite(points.iter().map(|p| (p.epoch, Some(p.loss))));
     let metrics: Vec<(f64, f64)> = finite(points.iter().map(|p| (p.epoch, p.metric)));
+    if metrics.is_empty() {
+        panel(&body, "training loss", &losses, LOSS, None)?;
+        root.present()?;
+        return Ok(());
+    }
     panel(&left, "training loss", &losses, LOSS, None)?;
     let mark = match kept {
         Kept::Best => metrics.iter().copied().max_by(|a, b| a.1.total_cmp(&b.1)).map(|at| (at, "best")),
