@@ -20,6 +20,19 @@ pub(super) fn check_list(list: Shape) -> Result<(), OpError> {
     }
 }
 
+/// A set of rows and a list with an entry for each of them.
+pub(super) fn listed(inputs: &[Shape]) -> Result<Shape, OpError> {
+    let (x, list) = super::two(inputs)?;
+    check(x)?;
+    check_list(list)?;
+    let expected = Shape::rows(x.w, 1);
+    if list == expected {
+        Ok(x)
+    } else {
+        Err(OpError::Shape { what: "list of indices", expected, found: list })
+    }
+}
+
 /// The entries of a list; what is no index becomes one of no row.
 pub(super) fn entries(list: &Data) -> Vec<usize> {
     let values = list.int().into_data().convert::<i64>();

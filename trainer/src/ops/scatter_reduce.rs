@@ -1,7 +1,7 @@
 //! Sum, mean or maximum of rows that share an index.
 
-use super::rows::{add_rows, check, check_list, constant, entries, present};
-use super::{Context, DType, Data, DimId, OpError, Operator, two};
+use super::rows::{add_rows, constant, entries, listed, present};
+use super::{Context, DType, Data, DimId, OpError, Operator};
 use burn::tensor::Tensor;
 use dunlin::ops::Aggregation;
 use dunlin::shape::Shape;
@@ -26,13 +26,7 @@ impl Operator for ScatterReduce {
     }
 
     fn infer(&self, inputs: &[Shape]) -> Result<Vec<Shape>, OpError> {
-        let (x, list) = two(inputs)?;
-        check(x)?;
-        check_list(list)?;
-        if list.w != x.w {
-            let expected = Shape::rows(x.w, 1);
-            return Err(OpError::Shape { what: "list of indices", expected, found: list });
-        }
+        let x = listed(inputs)?;
         Ok(vec![Shape::rows(self.rows, x.c)])
     }
 

@@ -1,7 +1,7 @@
 //! Softmax over rows that share an index.
 
-use super::rows::{add_rows, check, check_list, constant, entries, present, select_rows};
-use super::{Context, DType, Data, DimId, OpError, Operator, two};
+use super::rows::{add_rows, constant, entries, listed, present, select_rows};
+use super::{Context, DType, Data, DimId, OpError, Operator};
 use burn::tensor::Tensor;
 use dunlin::shape::Shape;
 use serde::{Deserialize, Serialize};
@@ -23,13 +23,7 @@ impl Operator for SegmentSoftmax {
     }
 
     fn infer(&self, inputs: &[Shape]) -> Result<Vec<Shape>, OpError> {
-        let (x, list) = two(inputs)?;
-        check(x)?;
-        check_list(list)?;
-        if list.w != x.w {
-            let expected = Shape::rows(x.w, 1);
-            return Err(OpError::Shape { what: "list of indices", expected, found: list });
-        }
+        let x = listed(inputs)?;
         Ok(vec![x])
     }
 

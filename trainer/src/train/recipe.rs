@@ -41,6 +41,29 @@ pub struct Recipe {
     pub contraction: Option<Contraction>,
 }
 
+impl Recipe {
+    /// A recipe with nothing special: from seed 1, on one thread, to the last epoch, evaluated after each.
+    pub fn plain(model: &str, epochs: usize, batch: usize, optimiser: Optimiser, schedule: Schedule) -> Self {
+        Self {
+            model: model.into(),
+            seed: 1,
+            epochs,
+            batch,
+            threads: 1,
+            optimiser,
+            schedule,
+            class_weights: ClassWeights::Equal,
+            label_smoothing: 0.0,
+            average: 0.0,
+            evaluate_every: 1,
+            patience: 0,
+            augment: Augment::default(),
+            clip: None,
+            contraction: None,
+        }
+    }
+}
+
 /// A bound on the weights of a recurrence, so that it has one fixed point: after each step, rows of the matrix whose
 /// absolute values sum to more than `norm` are shrunk to it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

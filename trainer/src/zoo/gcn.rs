@@ -2,12 +2,11 @@
 //! Networks", ICLR 2017: `Z = softmax(Â · ReLU(Â X W⁰) · W¹)` with `Â = D^-½ (A + I) D^-½`, where `D` counts the edges of
 //! `A + I` at each node.
 
-use crate::data::augment::Augment;
 use crate::data::graphs::GraphSet;
 use crate::graph::{DimId, Graph, GraphError, ValueId};
 use crate::net::Net;
 use crate::ops::{Dropout, Init, Mul};
-use crate::train::{ClassWeights, Optimiser, Recipe, Schedule};
+use crate::train::{Optimiser, Recipe, Schedule};
 use dunlin::ops::Aggregation;
 
 /// Units of the hidden layer. The paper has 16; 32 cost little and vary less from seed to seed.
@@ -59,21 +58,7 @@ fn layer(n: &mut Net, name: &str, x: ValueId, out: u32, edges: &Edges) -> Result
 
 /// How it is trained on Cora: as in the paper (section 5.2), but for all 200 epochs, and without early stopping.
 pub fn recipe() -> Recipe {
-    Recipe {
-        model: "gcn-cora".into(),
-        seed: 1,
-        epochs: 200,
-        batch: 1,
-        threads: 1,
-        optimiser: Optimiser::Adam { rate: 1e-2, penalty: 5e-4, penalised: vec!["hidden".into()] },
-        schedule: Schedule::Constant { warm_up: 0.0 },
-        class_weights: ClassWeights::Equal,
-        label_smoothing: 0.0,
-        average: 0.0,
-        evaluate_every: 5,
-        patience: 0,
-        augment: Augment::default(),
-        clip: None,
-        contraction: None,
-    }
+    let optimiser = Optimiser::Adam { rate: 1e-2, penalty: 5e-4, penalised: vec!["hidden".into()] };
+    let plain = Recipe::plain("gcn-cora", 200, 1, optimiser, Schedule::Constant { warm_up: 0.0 });
+    Recipe { evaluate_every: 5, ..plain }
 }

@@ -11,12 +11,11 @@
 //! follow an encoder of the nodes. The first takes neither edges nor a global value, because the data has none: to give it
 //! zeros would be the same.
 
-use crate::data::augment::Augment;
 use crate::data::graphs::GraphSet;
 use crate::graph::{DimId, Graph, GraphError, ValueId};
 use crate::net::Net;
 use crate::ops::Init;
-use crate::train::{ClassWeights, Optimiser, Recipe, Schedule};
+use crate::train::{Optimiser, Recipe, Schedule};
 use dunlin::ops::Aggregation;
 
 /// Channels of edges, nodes and the global value.
@@ -120,21 +119,6 @@ pub fn graph(set: &GraphSet) -> Result<Graph, GraphError> {
 
 /// How it is trained on MUTAG.
 pub fn recipe() -> Recipe {
-    Recipe {
-        model: "gn-mutag".into(),
-        seed: 1,
-        epochs: 50,
-        batch: 32,
-        threads: 1,
-        optimiser: Optimiser::AdamW { rate: 5e-3, decay: 1e-4 },
-        schedule: Schedule::Cosine { warm_up: 0.0, last: 0.0 },
-        class_weights: ClassWeights::Equal,
-        label_smoothing: 0.0,
-        average: 0.0,
-        evaluate_every: 1,
-        patience: 0,
-        augment: Augment::default(),
-        clip: None,
-        contraction: None,
-    }
+    let optimiser = Optimiser::AdamW { rate: 5e-3, decay: 1e-4 };
+    Recipe::plain("gn-mutag", 50, 32, optimiser, Schedule::Cosine { warm_up: 0.0, last: 0.0 })
 }

@@ -10,12 +10,11 @@
 //! network of Gilmer et al., "Neural Message Passing for Quantum Chemistry", ICML 2017, which predicts a property of a
 //! molecule from its atoms and bonds.
 
-use crate::data::augment::Augment;
 use crate::data::graphs::GraphSet;
 use crate::graph::{DimId, Graph, GraphError, NodeId, ValueId};
 use crate::net::Net;
 use crate::ops::{Add, Init};
-use crate::train::{ClassWeights, Optimiser, Recipe, Schedule};
+use crate::train::{Optimiser, Recipe, Schedule};
 use dunlin::ops::Aggregation;
 
 /// Sizes of the message passing of a network.
@@ -125,21 +124,6 @@ pub fn graph(set: &GraphSet, passing: MessagePassing) -> Result<Graph, GraphErro
 
 /// How it is trained on ESOL.
 pub fn recipe() -> Recipe {
-    Recipe {
-        model: "mpnn-esol".into(),
-        seed: 1,
-        epochs: 60,
-        batch: 32,
-        threads: 1,
-        optimiser: Optimiser::AdamW { rate: 2e-3, decay: 1e-4 },
-        schedule: Schedule::Cosine { warm_up: 2.0, last: 0.0 },
-        class_weights: ClassWeights::Equal,
-        label_smoothing: 0.0,
-        average: 0.0,
-        evaluate_every: 1,
-        patience: 0,
-        augment: Augment::default(),
-        clip: None,
-        contraction: None,
-    }
+    let optimiser = Optimiser::AdamW { rate: 2e-3, decay: 1e-4 };
+    Recipe::plain("mpnn-esol", 60, 32, optimiser, Schedule::Cosine { warm_up: 2.0, last: 0.0 })
 }

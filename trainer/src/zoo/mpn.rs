@@ -14,7 +14,7 @@
 use crate::graph::{DimId, Graph, GraphError, NodeId, ValueId};
 use crate::ops::{Activation, Axis, Concat, Dense, GatherRows, ScatterReduce, Unary, UnaryFn};
 use crate::train::tracking::Rounds;
-use crate::train::{ClassWeights, Optimiser, Recipe, Schedule};
+use crate::train::{Optimiser, Recipe, Schedule};
 use dunlin::ops::Aggregation;
 use dunlin_track::{EDGE_FEATURES, NODE_FEATURES, Standard};
 
@@ -39,23 +39,9 @@ impl Default for Sizes {
 
 /// How the network is trained, in rounds.
 pub fn rounds() -> Rounds {
-    let recipe = Recipe {
-        model: NAME.into(),
-        seed: 0,
-        epochs: 1,
-        batch: 48,
-        threads: 1,
-        optimiser: Optimiser::AdamW { rate: 3e-3, decay: 1e-2 },
-        schedule: Schedule::Constant { warm_up: 0.0 },
-        class_weights: ClassWeights::Equal,
-        label_smoothing: 0.0,
-        average: 0.98,
-        evaluate_every: 1,
-        patience: 0,
-        augment: Default::default(),
-        clip: Some(1.0),
-        contraction: None,
-    };
+    let optimiser = Optimiser::AdamW { rate: 3e-3, decay: 1e-2 };
+    let plain = Recipe::plain(NAME, 1, 48, optimiser, Schedule::Constant { warm_up: 0.0 });
+    let recipe = Recipe { seed: 0, average: 0.98, clip: Some(1.0), ..plain };
     Rounds { recipe, epochs: vec![3, 2, 2, 2, 2, 2, 2, 5], keep: 3 }
 }
 

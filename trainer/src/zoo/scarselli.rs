@@ -12,12 +12,11 @@
 //! anywhere. The steps from zero are unrolled, and share one set of weights.
 
 use super::graph_network::{EDGES, NODES};
-use crate::data::augment::Augment;
 use crate::data::graphs::GraphSet;
 use crate::graph::{Graph, GraphError, NodeId};
 use crate::net::Net;
 use crate::ops::{Add, Init, Unary, UnaryFn};
-use crate::train::{ClassWeights, Contraction, Optimiser, Recipe, Schedule};
+use crate::train::{Contraction, Optimiser, Recipe, Schedule};
 use dunlin::ops::Aggregation;
 
 /// Channels of a state.
@@ -78,21 +77,10 @@ pub fn graph(set: &GraphSet, steps: usize) -> Result<Graph, GraphError> {
 
 /// How it is trained on MUTAG.
 pub fn recipe() -> Recipe {
+    let optimiser = Optimiser::AdamW { rate: 1e-2, decay: 1e-4 };
+    let contraction = Some(Contraction { param: "state.weight".into(), norm: RATE / DEGREE });
     Recipe {
-        model: "gnn-scarselli".into(),
-        seed: 1,
-        epochs: 40,
-        batch: 32,
-        threads: 1,
-        optimiser: Optimiser::AdamW { rate: 1e-2, decay: 1e-4 },
-        schedule: Schedule::Cosine { warm_up: 0.0, last: 0.0 },
-        class_weights: ClassWeights::Equal,
-        label_smoothing: 0.0,
-        average: 0.0,
-        evaluate_every: 1,
-        patience: 0,
-        augment: Augment::default(),
-        clip: None,
-        contraction: Some(Contraction { param: "state.weight".into(), norm: RATE / DEGREE }),
+        contraction,
+        ..Recipe::plain("gnn-scarselli", 40, 32, optimiser, Schedule::Cosine { warm_up: 0.0, last: 0.0 })
     }
 }
