@@ -58,6 +58,18 @@ pub fn walking(people: usize, frames: u32) -> Vec<Frame> {
     (1..=frames).map(frame).collect()
 }
 
+/// `people` who stand so close to each other that any track may go on with any of them.
+pub fn crowd(people: usize, frames: u32) -> Vec<Frame> {
+    let mut draw = Draw::seeded(1);
+    let frame = |number| {
+        let place = |draw: &mut Draw<'_>| [900.0, 800.0].map(|v| v + between(draw, -20.0, 20.0));
+        let walker = |draw: &mut Draw<'_>| Walker { feet: place(draw), velocity: 0.0, height: 200.0 };
+        let detections = (0..people).map(|_| walker(&mut draw).seen(&mut draw)).collect();
+        Frame { number, detections }
+    };
+    (1..=frames).map(frame).collect()
+}
+
 /// Everything that a tracker must survive, in one recording: people who cross, frames without anybody, frames left out, more
 /// people than there is room for, boxes that are none, boxes twice, frames again and frames that go back.
 pub fn trouble() -> Vec<Frame> {

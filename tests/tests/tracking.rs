@@ -9,8 +9,8 @@ use dunlin_emulator::{
     EmulateError, Options, TrackJob, TrackReport, Tracks, emulation_is_off, leave_out, track, track_on_host,
 };
 use dunlin_tests::packed::packed;
-use dunlin_tests::walkers::{PICTURE, trouble};
-use dunlin_track::{Detection, Rect, Rounding, Settings};
+use dunlin_tests::walkers::{PICTURE, crowd, trouble};
+use dunlin_track::{Detection, Rect, Rounding, Settings, Standard};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -94,6 +94,28 @@ fn trouble_is_tracked_alike_on_boards_and_host() {
         assert!(host.rows().any(|row| row.interpolated) && host.rows().any(|row| row.frame > 500));
         assert!(host.steps.iter().any(|step| step.graph[1] > 100));
     }
+}
+
+#[test]
+fn the_largest_graph_is_tracked_alike_on_boards_and_host() {
+    let full = [Standard::NODES as u32, Standard::EDGES as u32];
+    // Without a link every detection begins a track; each has an edge to as many tracks as it can.
+    let settings = Settings {
+        neighbours: 16,
+        gap_per_hit: 5,
+        edge_threshold: 1e6,
+        min_hits: 1,
+        node_threshold: -1e6,
+        ..Settings::new(10.0, Some(PICTURE))
+    };
+    let unlinked = TrackJob { name: "crowd".into(), model: model(), settings, frames: crowd(64, 12) };
+    let host = compare(&unlinked);
+    assert!(host.steps.iter().filter(|step| step.graph == full).count() >= 4);
+    assert!(host.counts.unborn > 0 && host.rows().count() > 100, "{:?}", host.counts);
+    // With every link allowed, rounding has the most to do.
+    let settings = Settings { edge_threshold: -1e6, ..settings };
+    let host = compare(&TrackJob { name: "crowd, linked".into(), settings, ..unlinked });
+    assert!(host.steps.iter().any(|step| step.graph[1] == full[1]));
 }
 
 /// The detections of a sequence of the MOTChallenge, frame by frame.
