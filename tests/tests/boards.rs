@@ -274,17 +274,12 @@ fn the_cost_of_a_graph_follows_its_counts() {
     }
 }
 
-/// Every `.dun` file under `folder`.
+/// The model of every folder of `folder`.
 fn model_files(folder: &Path) -> Vec<PathBuf> {
     let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
-    let mut files = Vec::new();
-    for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
-        if path.is_dir() {
-            files.extend(model_files(&path));
-        } else if path.extension().is_some_and(|e| e == "dun") {
-            files.push(path);
-        }
-    }
+    let model = |folder: PathBuf| Some(folder.join(folder.file_name()?).with_extension("dun"));
+    let mut files: Vec<PathBuf> = entries.filter_map(|entry| model(entry.ok()?.path())).collect();
+    files.retain(|file| file.is_file());
     files.sort();
     files
 }
