@@ -111,14 +111,15 @@ fn compare(budgets: &Budgets, found: &Budgets, every_change: bool) -> (String, b
     (text, fails, renew)
 }
 
-/// The model of every folder of `folder`, by its name.
+/// Every `.dun` file under `folder`, by its stem; networks that left data out are not models of their own.
 fn files(folder: &Path, prefix: &str, models: &mut BTreeMap<String, Vec<u8>>) {
     let entries = std::fs::read_dir(folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
     for path in entries.map(|entry| entry.expect("an entry").path()) {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let file = path.join(format!("{name}.dun"));
-        if file.is_file() {
-            models.insert(format!("{prefix}{name}"), std::fs::read(&file).expect("readable"));
+        if path.is_dir() && !path.ends_with("folds") {
+            files(&path, prefix, models);
+        } else if path.extension().is_some_and(|extension| extension == "dun") {
+            let name = path.file_stem().unwrap_or_default().to_string_lossy();
+            models.insert(format!("{prefix}{name}"), std::fs::read(&path).expect("readable"));
         }
     }
 }
