@@ -145,7 +145,7 @@ pub fn row(tracked: &Tracked) -> Row {
 
 enum Net {
     Int8(Int8Runner),
-    Float(FloatNetwork),
+    Float(Box<FloatNetwork>),
 }
 
 /// A [`Tracker`] that runs [`dunlin_track::Standard`].
@@ -170,7 +170,7 @@ impl Mpn {
                     .map_err(SolverError::Interface)?;
                 Net::Int8(runner)
             }
-            Solver::Float(graph) => Net::Float(FloatNetwork::new((**graph).clone())),
+            Solver::Float(graph) => Net::Float(Box::new(FloatNetwork::new((**graph).clone()))),
         };
         Ok(Self { tracker: Box::new(Standard::new(settings)), net, frame: 0 })
     }
@@ -188,7 +188,7 @@ impl Tracker for Mpn {
         let mut rows = Vec::new();
         let (frame, mut out) = (self.frame, |tracked: Tracked| rows.push(row(&tracked)));
         match &mut self.net {
-            Net::Float(net) => self.tracker.step(net, frame, &detections, &mut out),
+            Net::Float(net) => self.tracker.step(&mut **net, frame, &detections, &mut out),
             Net::Int8(runner) => {
                 let tracker = &mut self.tracker;
                 let step = runner.session(|session| {
