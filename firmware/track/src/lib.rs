@@ -35,6 +35,7 @@ mod int8;
 mod maths;
 mod motion;
 mod rect;
+mod settings;
 mod track;
 mod tracker;
 
@@ -43,7 +44,8 @@ pub use features::{EDGE_FEATURES, NODE_FEATURES};
 pub use int8::{Int8, Int8Error};
 pub use motion::Noise;
 pub use rect::Rect;
-pub use tracker::{Counts, Network, Settings, Standard, Tracker, Viewed};
+pub use settings::{Counts, Settings};
+pub use tracker::{Network, Standard, Tracker, Viewed};
 
 /// A person as a detector sees one.
 #[derive(Clone, Copy, Debug, PartialEq)]
