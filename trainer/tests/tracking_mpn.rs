@@ -86,6 +86,31 @@ fn left_out_sequences_are_tracked_better_than_by_sort_and_by_the_linear_programs
 }
 
 #[test]
+fn what_the_parts_of_the_tracker_are_worth() {
+    let Some(sequences) = sequences("what the parts of the message passing tracker are worth") else {
+        return;
+    };
+    let full = MpnParams::default();
+    let variants = [
+        ("as it comes", full),
+        ("edge logits count fully", MpnParams { edge_weight: 1.0, edge_threshold: -4.0, ..full }),
+        ("edge logits do not count", MpnParams { edge_weight: 0.0, edge_threshold: -2.0, ..full }),
+        ("node logits do not count", MpnParams { node_threshold: -1000.0, ..full }),
+        ("greedy rounding", MpnParams { greedy: true, ..full }),
+        ("frame by frame", MpnParams { latency: 0, ..full }),
+    ];
+    let found = variants.map(|(name, params)| {
+        let found =
+            overall(&sequences, |s| track(&fold(&s.info.name)[1], &params, s).expect("a tracker's network"));
+        eprintln!("| {name} | {:.2} | {:.2} | {:.2} | {} |", found.mota, found.idf1, found.hota, found.idsw);
+        found
+    });
+    let [full, _, _, no_nodes, _, at_once] = &found;
+    assert!(full.mota > no_nodes.mota + 0.5, "the node classifier earns its place");
+    assert!(full.mota > at_once.mota && full.idf1 > at_once.idf1, "the window earns its latency");
+}
+
+#[test]
 fn the_figures_of_the_card_are_those_of_the_committed_networks() {
     let Some(sequences) = sequences("the figures of the tracker's card") else { return };
     let text = std::fs::read_to_string(folder().join("tracking.json")).expect("committed figures");
