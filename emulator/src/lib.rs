@@ -26,4 +26,5 @@ pub use host::{
     EmulateError, Job, JobFailure, JobOutcome, JobResult, LogLine, NamedOutcome, NodeCost, Options, Report,
     Run, RunResult, Stage, Step, TrackJob, TrackReport, Tracks, emulation_is_off, find_image,
     find_tracking_image, flash_bytes, leave_out, model_bytes, run, run_bare, track, track_on_host,
+    unless_left_out,
 };

@@ -335,6 +335,16 @@ pub(crate) mod decode {
     }
 }
 
+/// Appends a whole record of these words and what follows them.
+#[cfg(all(test, feature = "host"))]
+pub(crate) fn record(file: &mut std::vec::Vec<u8>, kind: Kind, values: &[u32], tail: &[u8]) {
+    let payload = values.len() * 4 + tail.len();
+    begin(file, kind, payload);
+    words(file, values);
+    file.extend_from_slice(tail);
+    finish(file, payload);
+}
+
 #[cfg(all(test, feature = "host"))]
 mod tests {
     use super::decode::{Record, parse};

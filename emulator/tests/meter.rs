@@ -11,7 +11,7 @@ use dunlin::shape::Shape;
 use dunlin_emulator::board::{BOARDS, MPS2_AN386};
 use dunlin_emulator::meter::{ModelProfile, profile, profile_linux, profile_program};
 use dunlin_emulator::record::TIMER_ERROR;
-use dunlin_emulator::{EmulateError, Job, Options, Run, emulation_is_off, leave_out};
+use dunlin_emulator::{EmulateError, Job, Options, Run, emulation_is_off, leave_out, unless_left_out};
 
 /// Three lookups one after the other, over `elements` values.
 fn model(elements: u32) -> Vec<u8> {
@@ -57,18 +57,7 @@ fn profiled(board: &dunlin_emulator::board::Board, elements: u32) -> Option<Mode
         return None;
     }
     let options = Options { profile: true, time_limit: Duration::from_secs(120), image: None };
-    match profile(board, &job(elements), &options) {
-        Ok(profile) => Some(profile),
-        Err(
-            error @ (EmulateError::NoImage { .. }
-            | EmulateError::NoQemu { .. }
-            | EmulateError::NoPlugin { .. }),
-        ) => {
-            leave_out(board.name, &error.to_string());
-            None
-        }
-        Err(error) => panic!("{}: {error}", board.name),
-    }
+    unless_left_out(board.name, profile(board, &job(elements), &options))
 }
 
 #[test]

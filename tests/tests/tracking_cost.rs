@@ -7,8 +7,8 @@ use dunlin::Target;
 use dunlin_emulator::board::{Board, MPS2_AN386, MPS3_AN547};
 use dunlin_emulator::meter::{RegionProfile, profile_tracking};
 use dunlin_emulator::{
-    EmulateError, Options, Step, TrackJob, TrackReport, emulation_is_off, find_image, flash_bytes, leave_out,
-    track_on_host,
+    Options, Step, TrackJob, TrackReport, emulation_is_off, find_image, flash_bytes, leave_out,
+    track_on_host, unless_left_out,
 };
 use dunlin_tests::packed::packed;
 use dunlin_tests::walkers::{PICTURE, walking};
@@ -45,21 +45,10 @@ fn measure(board: &Board, target: Target, people: usize) -> Option<(usize, Track
     let model = packed(&job.model, target).expect("a portable file").as_slice().to_vec();
     let options = Options { time_limit: Duration::from_secs(900), ..Options::default() };
     let bytes = model.len();
-    match profile_tracking(board, &TrackJob { model, ..job }, &options) {
-        Ok((report, frames)) => {
-            assert_eq!(report.tracks, host, "{people} people on {}", board.name);
-            Some((bytes, report, frames))
-        }
-        Err(
-            error @ (EmulateError::NoImage { .. }
-            | EmulateError::NoQemu { .. }
-            | EmulateError::NoPlugin { .. }),
-        ) => {
-            leave_out(board.name, &error.to_string());
-            None
-        }
-        Err(error) => panic!("{}: {error}", board.name),
-    }
+    let profiled = profile_tracking(board, &TrackJob { model, ..job }, &options);
+    let (report, frames) = unless_left_out(board.name, profiled)?;
+    assert_eq!(report.tracks, host, "{people} people on {}", board.name);
+    Some((bytes, report, frames))
 }
 
 /// Whether a function belongs to the network: kernels and what runs them.

@@ -103,6 +103,25 @@ pub fn leave_out(what: &str, reason: &str) {
     let _ = writeln!(std::io::stderr(), "{notice}");
 }
 
+/// What was emulated, or `None` where nothing can be emulated here: then [`leave_out`] says so. For tests.
+///
+/// # Panics
+/// As [`leave_out`], and for any other error.
+pub fn unless_left_out<T>(what: &str, result: Result<T, EmulateError>) -> Option<T> {
+    match result {
+        Ok(value) => Some(value),
+        Err(
+            error @ (EmulateError::NoImage { .. }
+            | EmulateError::NoQemu { .. }
+            | EmulateError::NoPlugin { .. }),
+        ) => {
+            leave_out(what, &error.to_string());
+            None
+        }
+        Err(error) => panic!("{what}: {error}"),
+    }
+}
+
 /// Bytes of flash that the image takes: code, constants, vectors and the initial values of statics.
 ///
 /// # Errors

@@ -11,7 +11,9 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 pub use error::EmulateError;
-pub use image::{emulation_is_off, find_image, find_tracking_image, flash_bytes, leave_out, model_bytes};
+pub use image::{
+    emulation_is_off, find_image, find_tracking_image, flash_bytes, leave_out, model_bytes, unless_left_out,
+};
 pub use log::LogLine;
 pub use result::{JobFailure, JobOutcome, JobResult, NamedOutcome, NodeCost, Report, RunResult, Stage};
 pub(crate) use tracking::track_metered;

@@ -311,15 +311,7 @@ mod tests {
     use super::super::Run;
     use super::*;
     use crate::board::MPS2_AN386 as BOARD;
-    use crate::record::{Kind, Span, VERSION, begin, finish, words};
-
-    fn record(file: &mut Vec<u8>, kind: Kind, values: &[u32], tail: &[u8]) {
-        let payload = values.len() * 4 + tail.len();
-        begin(file, kind, payload);
-        words(file, values);
-        file.extend_from_slice(tail);
-        finish(file, payload);
-    }
+    use crate::record::{Kind, Span, VERSION, record};
 
     fn jobs() -> Vec<Job> {
         let job = |name: &str| Job {

@@ -242,16 +242,8 @@ pub fn track_on_host(job: &TrackJob) -> Result<Tracks, String> {
 mod tests {
     use super::*;
     use crate::board::MPS2_AN386 as BOARD;
-    use crate::record::{Kind, VERSION, begin, finish, words};
+    use crate::record::{Kind, VERSION, record};
     use dunlin_track::Rect;
-
-    fn record(file: &mut Vec<u8>, kind: Kind, values: &[u32], tail: &[u8]) {
-        let payload = values.len() * 4 + tail.len();
-        begin(file, kind, payload);
-        words(file, values);
-        file.extend_from_slice(tail);
-        finish(file, payload);
-    }
 
     fn row(frame: u32) -> Tracked {
         let bounds = Rect { x: 1.0, y: 2.0, w: 3.0, h: 4.0 };

@@ -10,6 +10,14 @@ use crate::track::Track;
 pub const NODE_FEATURES: usize = 9;
 /// Features of an edge.
 pub const EDGE_FEATURES: usize = 16;
+/// The feature of an edge that is the overlap of the predicted box and the detection.
+pub const OVERLAP: usize = 4;
+
+/// What an overlap says of a link by itself: a logit, to which the network's is added, in training as on the device.
+pub fn prior(overlap: f32) -> f32 {
+    let overlap = clip(overlap, 0.02, 0.98);
+    ln(overlap / (1.0 - overlap))
+}
 
 /// How sure a score is: 0 for none, about 1 for 0.999.
 fn sureness(score: f32) -> f32 {
@@ -71,6 +79,7 @@ pub(crate) fn of_edge(
     track: &Past,
     variance: f32,
     detection: &Fresh,
+    overlap: f32,
     margins: [f32; 2],
     rate: f32,
     noise: &Noise,
@@ -80,15 +89,14 @@ pub(crate) fn of_edge(
     let measured = noise.measurement * pair.height;
     let deviation = sqrt(variance + measured * measured);
     let here = Rect::around(detection.centre, detection.bounds.w, detection.bounds.h);
-    let [w, h] = track.size;
     let two = |x: f32| clip(x, -2.0, 2.0);
     let ratio = |x: f32| clip(x, -1.0, 1.0);
     [
         two(pair.offset[0]),
         two(pair.offset[1]),
         2.0 * ratio(detection.log_height - track.log_height),
-        ratio(ln(detection.bounds.w / w)),
-        Rect::around(track.predicted, w, h).iou(&here),
+        ratio(ln(detection.bounds.w / track.size[0])),
+        overlap,
         two(pair.raw[0]),
         two(pair.raw[1]),
         2.0 * ratio(ln(detection.bounds.h / track.last.h)),

@@ -26,6 +26,14 @@ pub(crate) struct Past {
     pub(crate) frames: u32,
 }
 
+impl Past {
+    /// Intersection over union of the predicted box and a detection.
+    fn overlap(&self, detection: &Fresh) -> f32 {
+        let here = Rect::around(detection.centre, detection.bounds.w, detection.bounds.h);
+        Rect::around(self.predicted, self.size[0], self.size[1]).iou(&here)
+    }
+}
+
 /// A detection of the new frame.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Fresh {
@@ -45,6 +53,8 @@ pub(crate) struct Edge {
     pub(crate) fresh: u16,
     /// Distance of the two; the smaller the nearer.
     pub(crate) cost: f32,
+    /// Intersection over union of the predicted box and the detection.
+    pub(crate) overlap: f32,
 }
 
 /// Which pairs become edges.
@@ -75,9 +85,8 @@ pub(crate) fn edges<const EDGES: usize>(
             if !(-gate.ratio < ratio && ratio < gate.ratio) {
                 continue;
             }
-            let predicted = Rect::around(track.predicted, track.size[0], track.size[1]);
-            let here = Rect::around(detection.centre, detection.bounds.w, detection.bounds.h);
-            if predicted.iou(&here) <= gate.iou {
+            let overlap = track.overlap(detection);
+            if overlap <= gate.iou {
                 continue;
             }
             let pair = Pair::new(track, detection);
@@ -87,7 +96,7 @@ pub(crate) fn edges<const EDGES: usize>(
             let at = near.iter().position(|e| cost < e.cost).unwrap_or(near.len());
             if at < most {
                 // There is room for one more than is kept.
-                let _ = near.insert(at, Edge { past: i as u16, fresh: j as u16, cost });
+                let _ = near.insert(at, Edge { past: i as u16, fresh: j as u16, cost, overlap });
                 near.truncate(most);
             }
         }

@@ -40,7 +40,7 @@ mod track;
 mod tracker;
 
 pub use assign::Rounding;
-pub use features::{EDGE_FEATURES, NODE_FEATURES};
+pub use features::{EDGE_FEATURES, NODE_FEATURES, OVERLAP, prior};
 pub use int8::{Int8, Int8Error};
 pub use motion::Noise;
 pub use rect::Rect;

@@ -2,13 +2,13 @@
 
 use crate::assign::{Candidate, NONE, round};
 use crate::camera::{self, Seen};
-use crate::features::{EDGE_FEATURES, NODE_FEATURES, of_detection, of_edge, of_track};
+use crate::features::{EDGE_FEATURES, NODE_FEATURES, of_detection, of_edge, of_track, prior};
 use crate::graph::{Edge, Fresh, Gate, Past, Rivals, edges};
 use crate::maths::{clip, ln};
 use crate::motion::Motion;
 use crate::settings::{Counts, Settings};
 use crate::track::{Sight, Track};
-use crate::{Detection, Rect, Tracked};
+use crate::{Detection, Tracked};
 use heapless::Vec;
 
 /// A network as the tracker uses it: `begin`, then every node and edge, then `run`, then the logits.
@@ -301,12 +301,8 @@ impl<const TRACKS: usize, const DETECTIONS: usize, const EDGES: usize, const HIS
         self.ask(network, frame, &past, &plain);
         self.candidates.clear();
         for (at, edge) in self.edges.iter().enumerate() {
-            let (track, detection) = (&past[usize::from(edge.past)], &plain[usize::from(edge.fresh)]);
-            let here = Rect::around(detection.centre, detection.bounds.w, detection.bounds.h);
-            let overlap = Rect::around(track.predicted, track.size[0], track.size[1]).iou(&here);
-            let overlap = clip(overlap, 0.02, 0.98);
             let told = clip(network.edge_logit(at), -SUREST, SUREST);
-            let logit = ln(overlap / (1.0 - overlap)) + settings.edge_weight * told;
+            let logit = prior(edge.overlap) + settings.edge_weight * told;
             let worth = logit - settings.edge_threshold;
             let _ = self.candidates.push(Candidate { track: edge.past, detection: edge.fresh, worth });
         }
@@ -372,7 +368,8 @@ impl<const TRACKS: usize, const DETECTIONS: usize, const EDGES: usize, const HIS
             let seconds = p.frames as f32 / settings.rate;
             let motion = &self.tracks[usize::from(p.slot)].motion;
             let variance = motion.predicted_variance(seconds, &settings.noise);
-            let features = of_edge(p, variance, &fresh[detection], margins, settings.rate, &settings.noise);
+            let (rate, noise) = (settings.rate, &settings.noise);
+            let features = of_edge(p, variance, &fresh[detection], edge.overlap, margins, rate, noise);
             network.edge(i, &features);
             let _ = self.from.push(edge.past);
             let _ = self.to.push(past.len() as u16 + edge.fresh);

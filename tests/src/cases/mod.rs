@@ -8,6 +8,7 @@ mod argmax;
 mod batch_matmul;
 mod binary;
 mod concat;
+mod constants;
 mod conv;
 mod conv16x8;
 mod conv_add;
@@ -36,7 +37,8 @@ mod transpose_conv;
 mod unary16;
 mod unpool;
 
-pub use draft::{Draft, Fill, Home, Operand, Oracle, clamp, clamp16, quant, requant, requant_to};
+pub use constants::{clamp, clamp16, quant, requant, requant_to};
+pub use draft::{Draft, Fill, Home, Operand, Oracle};
 
 use crate::draw::Draw;
 use dunlin::Target;

@@ -2,7 +2,7 @@
 
 use super::calibration::Calibration;
 use super::data::DataArgs;
-use super::text::{command_line, number, short, table};
+use super::text::{self, command_line, short, table};
 use super::train::history;
 use super::{print_json, stop};
 use dunlin_trainer::data::Split;
@@ -332,20 +332,11 @@ impl Result8 {
             .collect();
         println!("passes: {}", passes.join(", "));
         println!("\n{}\n", losses(&self.errors));
-        let (m, t) = (&self.artifact.metrics, &self.artifact.facts.totals);
+        let m = &self.artifact.metrics;
         println!(
             "{:<10} float {:.4}, int8 {:.4} over {} held-out examples",
             m.metric, m.float, m.int8, m.examples
         );
-        println!("weights    {} bytes", number(t.weight_bytes));
-        println!(
-            "arena      {} bytes, largest live set {}",
-            number(t.arena_bytes as u64),
-            number(t.largest_live_bytes)
-        );
-        println!("work       {} MACs", number(t.macs));
-        for file in &self.artifact.files {
-            println!("wrote {}", file.display());
-        }
+        text::print_size(&self.artifact, "");
     }
 }

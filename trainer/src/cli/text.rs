@@ -1,6 +1,7 @@
 //! Plain tables and numbers.
 
 use comfy_table::{CellAlignment, Table, presets};
+use dunlin_trainer::report::artifact::Artifact;
 
 /// A table without lines whose columns are two spaces apart; columns named in `right` are aligned to the right.
 pub(super) fn table(head: &[&str], right: &[usize], rows: impl IntoIterator<Item = Vec<String>>) -> String {
@@ -70,5 +71,17 @@ mod tests {
         assert_eq!(quoted("a head=x y"), "'a head=x y'");
         assert_eq!(quoted("it's"), "'it'\\''s'");
         assert_eq!(quoted(""), "''");
+    }
+}
+
+/// Prints what a model weighs, and its files; `at` says for which sizes its work is.
+pub(super) fn print_size(artifact: &Artifact, at: &str) {
+    let t = &artifact.facts.totals;
+    println!("weights    {} bytes", number(t.weight_bytes));
+    let (arena, live) = (number(t.arena_bytes as u64), number(t.largest_live_bytes));
+    println!("arena      {arena} bytes, largest live set {live}");
+    println!("work       {} MACs{at}", number(t.macs));
+    for file in &artifact.files {
+        println!("wrote {}", file.display());
     }
 }

@@ -41,7 +41,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "TOML", conflicts_with = "leave_one_out")]
     settings: Option<PathBuf>,
     /// Network of the message passing tracker, a .dun file [default: the one of models/mpn-mot15].
-    #[arg(long, value_name = "DUN")]
+    #[arg(long, value_name = "DUN", conflicts_with = "leave_one_out")]
     model: Option<PathBuf>,
     /// Track on this emulated board, compare its rows with the host's, and print what it takes; for --tracker mpn.
     #[arg(long, value_name = "BOARD", value_parser = track_board::boards())]

@@ -1,7 +1,7 @@
 //! `dunlin train` for models of graphs: one training, or the same over seeds and folds.
 
 use super::quantize::{Aware, aware_of, losses};
-use super::text::{command_line, number, table};
+use super::text::{self, command_line, table};
 use super::train::{Args, history};
 use super::{print_json, stop, write, write_picture};
 use dunlin_trainer::data::graphs::{Answers, Fold, GraphSet};
@@ -338,7 +338,7 @@ fn lay_out(
 
 fn print(artifact: &Artifact, errors: &[ValueError]) {
     println!("\n{}\n", losses(errors));
-    let (m, t) = (&artifact.metrics, &artifact.facts.totals);
+    let m = &artifact.metrics;
     if let Some(repeated) = &m.repeated {
         let fold = |fold: Option<usize>| fold.map_or("-".into(), |f: usize| f.to_string());
         let rows = repeated.runs.iter().map(|r| {
@@ -357,14 +357,5 @@ fn print(artifact: &Artifact, errors: &[ValueError]) {
         "the model: {} float {:.4}, int8 {:.4} over {} held-out examples",
         m.metric, m.float, m.int8, m.examples
     );
-    println!("weights    {} bytes", number(t.weight_bytes));
-    println!(
-        "arena      {} bytes, largest live set {}",
-        number(t.arena_bytes as u64),
-        number(t.largest_live_bytes)
-    );
-    println!("work       {} MACs at the bounds", number(t.macs));
-    for file in &artifact.files {
-        println!("wrote {}", file.display());
-    }
+    text::print_size(artifact, " at the bounds");
 }

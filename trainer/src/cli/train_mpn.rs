@@ -1,6 +1,6 @@
 //! `dunlin train mpn-mot15`: the tracker's network, and what it is worth on sequences that it has not seen.
 
-use super::text::{command_line, number, table};
+use super::text::{self, command_line, table};
 use super::train::{Args, history};
 use super::{print_json, stop, write, write_picture};
 use dunlin_trainer::data::mot::{self, Sequence};
@@ -281,11 +281,5 @@ fn print(artifact: &Artifact, left_out: &[LeftOut]) {
     if !left_out.is_empty() {
         println!("{}\n", table(&["seed", "", "MOTA", "IDF1", "HOTA"], &[0, 2, 3, 4], rows));
     }
-    let t = &artifact.facts.totals;
-    println!("weights    {} bytes", number(t.weight_bytes));
-    println!("arena      {} bytes", number(t.arena_bytes as u64));
-    println!("work       {} MACs at the bounds", number(t.macs));
-    for file in &artifact.files {
-        println!("wrote {}", file.display());
-    }
+    text::print_size(artifact, " at the bounds");
 }

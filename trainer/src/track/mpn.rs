@@ -90,7 +90,7 @@ impl MpnParams {
             min_score: self.min_score,
             sure_score: self.sure_score,
             min_hits: self.min_hits,
-            latency: self.latency.min(LATENCY),
+            latency: self.latency,
             interpolate: self.interpolate,
             gate: self.gate,
             neighbours: self.neighbours,
@@ -105,9 +105,6 @@ impl MpnParams {
         }
     }
 }
-
-/// The longest latency for which [`Standard`] keeps enough of each track.
-const LATENCY: u32 = 10;
 
 /// Rows of a whole sequence, by frame.
 ///

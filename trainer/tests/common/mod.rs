@@ -3,7 +3,8 @@
 use dunlin::{AlignedVec, Model, Storage};
 use dunlin_emulator::board::Board;
 use dunlin_emulator::meter::{ModelProfile, drawn_inputs, profile};
-use dunlin_emulator::{EmulateError, Job, Options as Emulation, Run, leave_out};
+pub(crate) use dunlin_emulator::unless_left_out;
+use dunlin_emulator::{Job, Options as Emulation, Run};
 use dunlin_trainer::export::{Options, pinned};
 use dunlin_trainer::import::tflite;
 use dunlin_trainer::plan::Plan;
@@ -35,22 +36,6 @@ pub(crate) fn published(folder: &Path, name: &str, options: &Options) -> (Plan, 
     let graph = tflite::import(&model, name).unwrap_or_else(|e| panic!("{name}: {e}"));
     let (plan, file) = pinned(&graph, options).unwrap_or_else(|e| panic!("{name}: {e}"));
     (plan, file.as_slice().to_vec())
-}
-
-/// The value, or `None` where nothing can be emulated here.
-pub(crate) fn unless_left_out<T>(what: &str, result: Result<T, EmulateError>) -> Option<T> {
-    match result {
-        Ok(value) => Some(value),
-        Err(
-            error @ (EmulateError::NoImage { .. }
-            | EmulateError::NoQemu { .. }
-            | EmulateError::NoPlugin { .. }),
-        ) => {
-            leave_out(what, &error.to_string());
-            None
-        }
-        Err(error) => panic!("{what}: {error}"),
-    }
 }
 
 /// A model with drawn inputs and what this machine says of them.

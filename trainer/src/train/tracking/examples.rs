@@ -3,7 +3,7 @@
 use super::augment::normal;
 use super::people::{Frame, Recording};
 use crate::track::mpn::{FloatNetwork, on_device};
-use dunlin_track::{EDGE_FEATURES, NODE_FEATURES, Network, Settings, Standard, Viewed};
+use dunlin_track::{EDGE_FEATURES, NODE_FEATURES, Network, OVERLAP, Settings, Standard, Viewed, prior};
 use rand_pcg::Pcg64;
 use std::collections::HashMap;
 
@@ -20,8 +20,6 @@ pub(super) struct Example {
     pub(super) people: Vec<[f32; 2]>,
 }
 
-/// The feature of an edge that is its overlap.
-const OVERLAP: usize = 4;
 /// Detections of a track that say who it is.
 const MEMORY: usize = 10;
 
@@ -95,9 +93,7 @@ impl Recorder<'_> {
                 || (detection.is_none() && track == beside)
                 || (track.is_none() && detection == near);
             let weight = if unclear { 0.0 } else { 1.0 };
-            let overlap = of(&self.example, edge, OVERLAP).clamp(0.02, 0.98);
-            let prior = (overlap / (1.0 - overlap)).ln();
-            links.push([prior, f32::from(u8::from(link)), weight]);
+            links.push([prior(of(&self.example, edge, OVERLAP)), f32::from(u8::from(link)), weight]);
         }
         // Of several tracks of one person only the newest goes on.
         for edge in 0..links.len() {

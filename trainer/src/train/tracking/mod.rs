@@ -166,8 +166,6 @@ pub fn run(
     let mut outcome = None;
     for (round, &epochs) in rounds.epochs.iter().enumerate() {
         let folder = options.out.join(format!("round{round}"));
-        let last = round + 1 == rounds.epochs.len();
-        let finished = options.resume && finished(&folder, epochs);
         let mut net = (round > 0).then(|| FloatNetwork::new(mpn.graph.clone()));
         let mut rng = Pcg64::new(u128::from(seed), 7 + round as u128);
         let mut found = Vec::new();
@@ -183,7 +181,7 @@ pub fn run(
         let task = Graphs { examples: kept.iter().flatten().collect(), scores: &mpn.scores };
         let mut recipe = Recipe { epochs, seed: seed ^ ((round as u64) << 32), ..rounds.recipe.clone() };
         *recipe.optimiser.rate_mut() *= 1.0 - round as f64 / rounds.epochs.len() as f64;
-        if finished {
+        if options.resume && finished(&folder, &recipe)? {
             super::checkpoint::load_weights(&folder.join("best.safetensors"), &mut mpn.graph)?;
             continue;
         }
@@ -191,7 +189,7 @@ pub fn run(
         let done = supervised::learn(&mut mpn.graph, &recipe, &task, &options)?;
         let stopped = done.interrupted;
         outcome = Some(done);
-        if stopped && !last {
+        if stopped {
             break;
         }
     }
@@ -203,8 +201,18 @@ pub fn run(
     Ok(outcome)
 }
 
-/// Whether a round's folder holds weights after so many epochs.
-fn finished(folder: &Path, epochs: usize) -> bool {
+/// Whether a round's folder holds the weights after all epochs of `recipe`.
+fn finished(folder: &Path, recipe: &Recipe) -> Result<bool, TrainError> {
     let text = std::fs::read_to_string(folder.join("history.jsonl")).unwrap_or_default();
-    text.lines().count() >= epochs && folder.join("best.safetensors").exists()
+    if text.lines().count() < recipe.epochs || !folder.join("best.safetensors").exists() {
+        return Ok(false);
+    }
+    let made_by = std::fs::read_to_string(folder.join("recipe.toml")).unwrap_or_default();
+    if toml::from_str::<Recipe>(&made_by).as_ref() != Ok(recipe) {
+        return Err(TrainError::Recipe(format!(
+            "{} was made by another recipe; resume with that one or choose another folder",
+            folder.display()
+        )));
+    }
+    Ok(true)
 }
