@@ -53,6 +53,18 @@ fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', "'\\''"))
 }
 
+/// Prints what a model weighs, and its files; `at` says for which sizes its work is.
+pub(super) fn print_size(artifact: &Artifact, at: &str) {
+    let t = &artifact.facts.totals;
+    println!("weights    {} bytes", number(t.weight_bytes));
+    let (arena, live) = (number(t.arena_bytes as u64), number(t.largest_live_bytes));
+    println!("arena      {arena} bytes, largest live set {live}");
+    println!("work       {} MACs{at}", number(t.macs));
+    for file in &artifact.files {
+        println!("wrote {}", file.display());
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -71,17 +83,5 @@ mod tests {
         assert_eq!(quoted("a head=x y"), "'a head=x y'");
         assert_eq!(quoted("it's"), "'it'\\''s'");
         assert_eq!(quoted(""), "''");
-    }
-}
-
-/// Prints what a model weighs, and its files; `at` says for which sizes its work is.
-pub(super) fn print_size(artifact: &Artifact, at: &str) {
-    let t = &artifact.facts.totals;
-    println!("weights    {} bytes", number(t.weight_bytes));
-    let (arena, live) = (number(t.arena_bytes as u64), number(t.largest_live_bytes));
-    println!("arena      {arena} bytes, largest live set {live}");
-    println!("work       {} MACs{at}", number(t.macs));
-    for file in &artifact.files {
-        println!("wrote {}", file.display());
     }
 }
