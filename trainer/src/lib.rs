@@ -2,6 +2,7 @@
 
 pub mod assign;
 pub mod data;
+pub mod env;
 pub mod eval;
 pub mod exec;
 pub mod export;

@@ -1,0 +1,180 @@
+//! Environments of reinforcement learning, one file each, with the conventions of gymnasium: an episode begins with
+//! [`Env::reset`], every [`Env::step`] tells apart an end that belongs to the task (`terminated`) and one that only the time
+//! limit makes (`truncated`), and both spaces have bounds.
+//!
+//! The same seed and actions give the same episode on every machine: random numbers come from PCG, and transcendental
+//! functions from `libm`.
+
+use dunlin::shape::Shape;
+use serde::{Deserialize, Serialize};
+
+/// What an agent sees.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ObservationSpace {
+    /// Shape of an observation, NHWC with one sample.
+    pub shape: Shape,
+    /// Smallest value of each element; one for all where there is one.
+    pub low: Vec<f32>,
+    /// Largest value of each element; one for all where there is one.
+    pub high: Vec<f32>,
+}
+
+impl ObservationSpace {
+    /// A vector whose elements lie within `[-bound, bound]`.
+    pub fn symmetric(bounds: &[f32]) -> Self {
+        Self {
+            shape: Shape::vector(bounds.len() as u32),
+            low: bounds.iter().map(|b| -b).collect(),
+            high: bounds.to_vec(),
+        }
+    }
+
+    /// Elements of an observation.
+    pub fn len(&self) -> usize {
+        self.shape.elements()
+    }
+
+    /// Whether there is nothing to see.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Bounds of one element.
+    pub fn bounds(&self, element: usize) -> (f32, f32) {
+        let at = |v: &[f32]| if v.len() == 1 { v[0] } else { v[element] };
+        (at(&self.low), at(&self.high))
+    }
+}
+
+/// How a network sees an observation: `(x − centre) / spread` of each element, about −1 to 1.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Normalisation {
+    /// What is subtracted; one for all elements where there is one.
+    pub centre: Vec<f32>,
+    /// What is divided by then, positive; one for all elements where there is one.
+    pub spread: Vec<f32>,
+}
+
+impl Normalisation {
+    /// Observations as they are.
+    pub fn none() -> Self {
+        Self { centre: vec![0.0], spread: vec![1.0] }
+    }
+
+    /// Elements about zero with these spreads.
+    pub fn spread(spread: &[f32]) -> Self {
+        Self { centre: vec![0.0], spread: spread.to_vec() }
+    }
+
+    /// Normalises `observation` in place.
+    pub fn apply(&self, observation: &mut [f32]) {
+        let at = |v: &[f32], i: usize| if v.len() == 1 { v[0] } else { v[i] };
+        for (i, x) in observation.iter_mut().enumerate() {
+            *x = (*x - at(&self.centre, i)) / at(&self.spread, i);
+        }
+    }
+}
+
+/// What an agent can do.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ActionSpace {
+    /// One of so many.
+    Discrete(usize),
+    /// One number for each bound, within `[-bound, bound]`.
+    Continuous(Vec<f32>),
+}
+
+impl ActionSpace {
+    /// Outputs of a policy: scores of the actions, or the numbers.
+    pub fn outputs(&self) -> usize {
+        match self {
+            Self::Discrete(n) => *n,
+            Self::Continuous(bounds) => bounds.len(),
+        }
+    }
+}
+
+/// What an agent does.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Action<'a> {
+    /// One of the actions.
+    Discrete(usize),
+    /// Numbers; those beyond a bound count as the bound.
+    Continuous(&'a [f32]),
+}
+
+impl Action<'_> {
+    /// The action of a discrete space.
+    ///
+    /// # Panics
+    /// Where it is continuous.
+    pub fn index(self) -> usize {
+        match self {
+            Self::Discrete(index) => index,
+            Self::Continuous(_) => panic!("the action space is discrete"),
+        }
+    }
+
+    /// The numbers of a continuous space.
+    ///
+    /// # Panics
+    /// Where it is discrete.
+    pub fn numbers(&self) -> &[f32] {
+        match self {
+            Self::Continuous(numbers) => numbers,
+            Self::Discrete(_) => panic!("the action space is continuous"),
+        }
+    }
+}
+
+/// What follows from an action.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Step {
+    /// Reward.
+    pub reward: f64,
+    /// The task is over: nothing can follow.
+    pub terminated: bool,
+    /// The time limit ends the episode.
+    pub truncated: bool,
+}
+
+impl Step {
+    /// Whether the episode is over.
+    pub fn done(&self) -> bool {
+        self.terminated || self.truncated
+    }
+}
+
+/// An environment: one agent, one episode at a time.
+pub trait Env: Send {
+    /// Name, as `dunlin eval` prints it.
+    fn name(&self) -> &'static str;
+
+    /// What is seen.
+    fn observation_space(&self) -> ObservationSpace;
+
+    /// How a network sees it.
+    fn normalisation(&self) -> Normalisation;
+
+    /// What can be done.
+    fn action_space(&self) -> ActionSpace;
+
+    /// Begins the episode of `seed` and writes the first observation.
+    ///
+    /// # Panics
+    /// Where `observation` has another length than the space.
+    fn reset(&mut self, seed: u64, observation: &mut [f32]);
+
+    /// Acts, and writes what is then seen. After the end of an episode, nothing is defined until [`Self::reset`].
+    ///
+    /// # Panics
+    /// An action that is not in the space; `observation` of another length than the space.
+    fn step(&mut self, action: Action<'_>, observation: &mut [f32]) -> Step;
+
+    /// The state as text for a terminal, lines without colour.
+    fn text(&self) -> String;
+
+    /// The state as a picture; all pictures of an environment have one size.
+    fn picture(&self) -> image::RgbImage;
+}
