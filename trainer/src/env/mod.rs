@@ -172,6 +172,11 @@ pub trait Env: Send {
     /// An action that is not in the space; `observation` of another length than the space.
     fn step(&mut self, action: Action<'_>, observation: &mut [f32]) -> Step;
 
+    /// Whether the episode has reached its goal; `None` where only the return counts.
+    fn succeeded(&self) -> Option<bool> {
+        None
+    }
+
     /// The state as text for a terminal, lines without colour.
     fn text(&self) -> String;
 
