@@ -185,3 +185,8 @@ pub trait Env: Send {
     /// The state as a picture; all pictures of an environment have one size.
     fn picture(&self) -> image::RgbImage;
 }
+
+/// The environment of this name.
+pub fn make(name: &str) -> Option<Box<dyn Env>> {
+    grid::by_name(name).map(|entry| (entry.make)(grid::Options::default()))
+}
