@@ -5,9 +5,22 @@
 //! The same seed and actions give the same episode on every machine: random numbers come from PCG, and transcendental
 //! functions from `libm`.
 
+mod acrobot;
+mod cart_pole;
 pub mod draw;
+pub mod grid;
+mod mountain_car;
+mod pendulum;
+#[cfg(test)]
+mod testing;
+
+pub use acrobot::Acrobot;
+pub use cart_pole::CartPole;
+pub use mountain_car::MountainCar;
+pub use pendulum::Pendulum;
 
 use dunlin::shape::Shape;
+use rand::RngCore;
 use serde::{Deserialize, Serialize};
 
 /// What an agent sees.
@@ -174,9 +187,21 @@ pub trait Env: Send {
     /// An action that is not in the space; `observation` of another length than the space.
     fn step(&mut self, action: Action<'_>, observation: &mut [f32]) -> Step;
 
+    /// Whether the episode has reached its goal; `None` where only the return counts.
+    fn succeeded(&self) -> Option<bool> {
+        None
+    }
+
     /// The state as text for a terminal, lines without colour.
     fn text(&self) -> String;
 
     /// The state as a picture; all pictures of an environment have one size.
     fn picture(&self) -> image::RgbImage;
+}
+
+/// A number drawn evenly from `[low, high)`.
+fn uniform(rng: &mut rand_pcg::Pcg64, low: f64, high: f64) -> f64 {
+    // The 53 bits that a mantissa holds.
+    let unit = (rng.next_u64() >> 11) as f64 / (1_u64 << 53) as f64;
+    low + (high - low) * unit
 }

@@ -1,0 +1,143 @@
+//! What holds of every game.
+
+use super::board::{Board, Dice};
+use super::*;
+
+fn observation(env: &dyn Env) -> Vec<f32> {
+    vec![f32::NAN; env.observation_space().len()]
+}
+
+/// Observations and steps of the first frames of an episode under random actions.
+fn trace(entry: &Entry, env: &mut dyn Env, seed: u64, actions: u64) -> Vec<(Vec<f32>, Step)> {
+    let mut seen = observation(env);
+    let mut dice = Dice::new(actions);
+    env.reset(seed, &mut seen);
+    let mut trace = vec![(seen.clone(), Step::default())];
+    while trace.len() < 400 && !trace.last().is_some_and(|(_, step)| step.done()) {
+        let step = env.step(Action::Discrete(dice.below(entry.moves.len())), &mut seen);
+        trace.push((seen.clone(), step));
+    }
+    trace
+}
+
+#[test]
+fn an_episode_depends_on_seed_and_actions_alone() {
+    for entry in &ALL {
+        let mut first = (entry.make)(Options::default());
+        let mut second = (entry.make)(Options::default());
+        let episodes: Vec<_> = (0..20).map(|seed| trace(entry, &mut *first, seed, seed)).collect();
+        // In another order: nothing of an episode is left over in the next.
+        for seed in (0..20).rev() {
+            assert!(
+                trace(entry, &mut *second, seed, seed) == episodes[seed as usize],
+                "{} {seed}",
+                entry.name
+            );
+        }
+        let differs =
+            (0..20).any(|seed| trace(entry, &mut *second, seed + 100, seed) != episodes[seed as usize]);
+        assert!(differs, "the seed of {} has no effect", entry.name);
+    }
+}
+
+#[test]
+fn observations_are_bits_of_the_declared_shape() {
+    for entry in &ALL {
+        let mut env = (entry.make)(Options::default());
+        let space = env.observation_space();
+        assert_eq!(space.shape, Shape::image(10, 10, entry.channels.len() as u32));
+        assert_eq!(space.bounds(space.len() - 1), (0.0, 1.0));
+        assert_eq!(env.action_space(), ActionSpace::Discrete(entry.moves.len()));
+        assert_eq!(env.name(), entry.name);
+        let (mut seen, mut dice, mut ever) = (observation(&*env), Dice::new(1), observation(&*env));
+        ever.fill(0.0);
+        env.reset(0, &mut seen);
+        for frame in 0..100_000 {
+            assert!(seen.iter().all(|&x| x == 0.0 || x == 1.0), "{} frame {frame}", entry.name);
+            ever.iter_mut().zip(&seen).for_each(|(ever, &x)| *ever = x.max(*ever));
+            if env.step(Action::Discrete(dice.below(entry.moves.len())), &mut seen).done() {
+                env.reset(frame, &mut seen);
+            }
+        }
+        for (channel, what) in entry.channels.iter().enumerate() {
+            let board = Board::of(&ever, channel, entry.channels.len());
+            assert!(!board.is_empty(), "{}: {} was never seen", entry.name, what.name);
+        }
+    }
+}
+
+#[test]
+fn only_the_time_limit_truncates() {
+    for entry in &ALL {
+        let mut env = (entry.make)(Options { limit: 5, ..Options::default() });
+        let mut seen = observation(&*env);
+        for _ in 0..2 {
+            env.reset(5, &mut seen);
+            for frame in 1..=5 {
+                let step = env.step(Action::Discrete(0), &mut seen);
+                assert!(!step.terminated, "{}", entry.name);
+                assert_eq!(step.truncated, frame == 5, "{}", entry.name);
+                if step.done() {
+                    break;
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_frame_repeats_the_last_action_as_often_as_it_should() {
+    let mut grid = Grid::<space_invaders::SpaceInvaders>::new(Options { sticky: 0.25, ..Options::default() });
+    let mut seen = observation(&grid);
+    let (mut kept, mut last) = (0, 0);
+    grid.reset(3, &mut seen);
+    for frame in 0..10_000 {
+        let action = 3 - grid.last.clamp(1, 2);
+        if grid.step(Action::Discrete(action), &mut seen).done() {
+            kept += usize::from(grid.last == last);
+            grid.reset(frame, &mut seen);
+            assert_eq!(grid.last, 0);
+        } else if grid.last != action {
+            assert_eq!(grid.last, last);
+            kept += 1;
+        }
+        last = grid.last;
+    }
+    // Five standard deviations.
+    assert!((2500 - 217..2500 + 217).contains(&kept), "{kept} of 10000");
+}
+
+#[test]
+fn text_and_picture_show_the_board() {
+    for entry in &ALL {
+        let mut env = (entry.make)(Options::default());
+        let mut seen = observation(&*env);
+        env.reset(1, &mut seen);
+        let (text, picture) = (env.text(), env.picture());
+        assert_eq!(text.lines().count(), 11);
+        assert!(text.starts_with(entry.name) && entry.channels.iter().all(|c| text.contains(c.name)));
+        for (row, line) in text.lines().skip(1).enumerate() {
+            for (column, symbol) in line.chars().take(10).enumerate() {
+                let at = (row * 10 + column) * entry.channels.len();
+                let shown = entry.channels.iter().zip(&seen[at..]).rfind(|(_, x)| **x == 1.0);
+                assert_eq!(symbol, shown.map_or('.', |(channel, _)| channel.symbol), "{text}");
+                let pixel = picture.get_pixel(column as u32 * 16 + 8, row as u32 * 16 + 8).0;
+                if let Some((channel, _)) = shown {
+                    assert_eq!(pixel, channel.colour);
+                }
+            }
+        }
+        assert_eq!(picture.dimensions(), (161, 161));
+    }
+}
+
+#[test]
+fn games_are_found_by_name() {
+    for entry in &ALL {
+        assert_eq!(by_name(entry.name).map(|e| e.name), Some(entry.name));
+        for (i, channel) in entry.channels.iter().enumerate() {
+            assert!(entry.channels[..i].iter().all(|c| c.symbol != channel.symbol), "{}", channel.name);
+        }
+    }
+    assert!(by_name("tetris").is_none());
+}
