@@ -1,5 +1,6 @@
 //! The models: one file each, architecture and recipe.
 
+pub mod control;
 pub mod digits;
 pub mod fcn;
 pub mod gcn;

@@ -1,6 +1,6 @@
 //! The models that learn by acting: environment, network, recipe and how they are measured.
 
-use super::grid_dqn;
+use super::{control, grid_dqn};
 use crate::env::{self, Env};
 use crate::graph::{Graph, GraphError};
 use crate::train::reinforcement::Recipe;
@@ -18,6 +18,8 @@ pub struct PolicyModel {
     pub recipe: fn(&str) -> Recipe,
     /// Episodes that it is measured on.
     pub episodes: u32,
+    /// The mean return that counts as solved, where there is one.
+    pub bar: Option<f64>,
 }
 
 impl PolicyModel {
@@ -50,12 +52,36 @@ const fn grid(name: &'static str, environment: &'static str) -> PolicyModel {
         },
         recipe: grid_dqn::recipe,
         episodes: 100,
+        bar: None,
+    }
+}
+
+/// Classic control, learned by DQN.
+const fn control(
+    name: &'static str,
+    environment: &'static str,
+    recipe: fn(&str) -> Recipe,
+    bar: f64,
+) -> PolicyModel {
+    PolicyModel {
+        name,
+        environment,
+        network: |name, env| {
+            control::network(name, env.observation_space().shape, env.action_space().outputs() as u32)
+        },
+        recipe,
+        episodes: 100,
+        bar: Some(bar),
     }
 }
 
 /// All policies.
-pub const ALL: [PolicyModel; 2] =
-    [grid("breakout-dqn", "breakout"), grid("space-invaders-dqn", "space-invaders")];
+pub const ALL: [PolicyModel; 4] = [
+    control("acrobot-dqn", "Acrobot-v1", control::acrobot, -90.0),
+    control("mountaincar-dqn", "MountainCar-v0", control::mountain_car, -110.0),
+    grid("breakout-dqn", "breakout"),
+    grid("space-invaders-dqn", "space-invaders"),
+];
 
 /// The policy of this name.
 pub fn find(name: &str) -> Option<&'static PolicyModel> {
