@@ -146,3 +146,115 @@ pub(super) fn space_invaders(seen: &[Board]) -> Move {
     }
     towards(here, target, Move::Left, Move::Right)
 }
+
+/// What Seaquest's player makes of the board.
+struct Sea<'a> {
+    seen: &'a [Board],
+    /// Row and column of the front of the submarine.
+    here: Cell,
+    rightwards: bool,
+}
+
+impl Sea<'_> {
+    /// Fish and submarines with the way they go: the trail is behind them, or beyond the edge where they come in.
+    fn enemies(&self) -> impl Iterator<Item = (Cell, bool)> + '_ {
+        self.seen[5].cells().chain(self.seen[6].cells()).map(|(row, column)| {
+            let rightwards =
+                if column == 0 { !self.seen[3].has(row, 1) } else { self.seen[3].has(row, column - 1) };
+            ((row as i8, column as i8), rightwards)
+        })
+    }
+
+    /// Whether nothing comes to this cell within about three frames.
+    fn safe(&self, cell: Cell) -> bool {
+        let towards = |from: Cell, rightwards: bool, reach: i8| {
+            let ahead = if rightwards { cell.1 - from.1 } else { from.1 - cell.1 };
+            from.0 == cell.0 && (0..=reach).contains(&ahead)
+        };
+        let bullet = |&(row, column): &(usize, usize)| {
+            let from = (row as i8, column as i8);
+            // The way of a bullet is that of a submarine in its row; where there is none it may go either way.
+            let mut ways = self.enemies().filter(|(at, _)| at.0 == from.0).map(|(_, rightwards)| rightwards);
+            match ways.next() {
+                Some(rightwards) => towards(from, rightwards, 3),
+                None => towards(from, true, 3) || towards(from, false, 3),
+            }
+        };
+        !self.enemies().any(|(at, rightwards)| towards(at, rightwards, 1))
+            && !self.seen[4].cells().any(|c| bullet(&c))
+    }
+
+    /// The cell a move leads to.
+    fn after(&self, action: Move) -> Cell {
+        let (row, column) = self.here;
+        match action {
+            Move::Up => ((row - 1).max(0), column),
+            Move::Down => ((row + 1).min(8), column),
+            Move::Left => (row, (column - 1).max(0)),
+            Move::Right => (row, (column + 1).min(LAST)),
+            Move::Noop | Move::Fire => self.here,
+        }
+    }
+
+    /// The first of these moves that leads to a safe cell; the surface is not for passing by.
+    fn first_safe(&self, moves: &[Move]) -> Option<Move> {
+        let may = |m: &Move| (self.after(*m).0 > 0 || self.here.0 == 0) && self.safe(self.after(*m));
+        moves.iter().copied().find(may)
+    }
+
+    /// Moves that bring it nearer to a cell, the rows first.
+    fn approach(&self, to: Cell) -> [Move; 2] {
+        let vertical = towards(self.here.0, to.0, Move::Up, Move::Down);
+        let sideways = towards(self.here.1, to.1, Move::Left, Move::Right);
+        if vertical == Move::Noop { [sideways, vertical] } else { [vertical, sideways] }
+    }
+
+    fn nearest<'c>(&self, cells: impl Iterator<Item = Cell> + 'c) -> Option<Cell> {
+        cells.min_by_key(|cell| (cell.0 - self.here.0).abs() + (cell.1 - self.here.1).abs())
+    }
+}
+
+/// Out of the way of what comes; up when full or short of air; shoots what is ahead; gathers divers; hunts.
+pub(super) fn seaquest(seen: &[Board]) -> Move {
+    let (Some(here), back) = (first(&seen[0]), first(&seen[1])) else { return Move::Noop };
+    let rightwards = back.is_some_and(|back| back.1 < here.1);
+    let sea = Sea { seen, here, rightwards };
+    let (air, aboard) = (seen[7].count() as i8, seen[8].count());
+    let any = [Move::Down, Move::Up, Move::Noop, Move::Right, Move::Left];
+    let ahead =
+        |cell: Cell| cell.0 == here.0 && if sea.rightwards { cell.1 > here.1 } else { cell.1 < here.1 };
+    let target_ahead = sea.enemies().any(|(cell, _)| ahead(cell));
+    let reloading = seen[2].cells().any(|(row, column)| {
+        let cell = (row as i8, column as i8);
+        ahead(cell) && (cell.1 - here.1).abs() < 5
+    });
+    if !sea.safe(here) {
+        let away = sea.first_safe(&any);
+        return match away {
+            Some(action) => action,
+            None => Move::Fire,
+        };
+    }
+    if aboard > 0 && here.0 > 0 && (aboard == 6 || air <= 2) {
+        let up = if sea.safe(sea.after(Move::Up)) { Some(Move::Up) } else { None };
+        return up.or_else(|| sea.first_safe(&[Move::Left, Move::Right, Move::Noop])).unwrap_or(Move::Up);
+    }
+    if here.0 == 0 {
+        return sea.first_safe(&[Move::Down, Move::Noop]).unwrap_or(Move::Noop);
+    }
+    if target_ahead && !reloading {
+        return Move::Fire;
+    }
+    let divers = seen[9].cells().map(|(row, column)| (row as i8, column as i8));
+    let diver = if aboard < 6 { sea.nearest(divers) } else { None };
+    if let Some(to) = diver {
+        return sea.first_safe(&sea.approach(to)).unwrap_or(Move::Noop);
+    }
+    // A row of an enemy, and facing it.
+    if let Some(to) = sea.nearest(sea.enemies().map(|(cell, _)| cell)) {
+        if (to.1 - here.1).abs() > 2 || to.0 == here.0 {
+            return sea.first_safe(&sea.approach(to)).unwrap_or(Move::Noop);
+        }
+    }
+    sea.first_safe(&sea.approach((4, 5))).unwrap_or(Move::Noop)
+}

@@ -265,7 +265,7 @@ impl Game for Seaquest {
         Channel { name: "diver", symbol: 'd', colour: [140, 200, 250] },
     ];
     const MOVES: &'static [Move] = &[Move::Noop, Move::Left, Move::Up, Move::Right, Move::Down, Move::Fire];
-    const SCRIPTED: fn(&[Board]) -> Move = |_| Move::Noop;
+    const SCRIPTED: fn(&[Board]) -> Move = super::scripted::seaquest;
 
     fn new(ramp: bool) -> Self {
         Self {
