@@ -76,11 +76,14 @@ const fn control(
 }
 
 /// All policies.
-pub const ALL: [PolicyModel; 4] = [
+pub const ALL: [PolicyModel; 7] = [
     control("acrobot-dqn", "Acrobot-v1", control::acrobot, -90.0),
     control("mountaincar-dqn", "MountainCar-v0", control::mountain_car, -110.0),
+    grid("pong-dqn", "pong"),
     grid("breakout-dqn", "breakout"),
     grid("space-invaders-dqn", "space-invaders"),
+    grid("seaquest-dqn", "seaquest"),
+    grid("beam-rider-dqn", "beam-rider"),
 ];
 
 /// The policy of this name.
