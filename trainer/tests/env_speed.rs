@@ -1,7 +1,7 @@
 //! How many steps a second vectorised CartPole makes: at least 20 million on two cores.
 //!
-//! What other processes take of the cores is not held against it: a run counts where this process had both of them, which is what the
-//! system says of its processor time.
+//! What other processes take of the cores is not held against it: by the clock, a run counts where this process had both of them, which is
+//! what the system says of its processor time. A step's processor time is bounded in any case.
 
 use dunlin_trainer::env::CartPole;
 use dunlin_trainer::env::vector::VectorEnv;
@@ -30,6 +30,8 @@ fn processor_time() -> Option<f64> {
 struct Run {
     /// Steps a second.
     rate: f64,
+    /// Processor time in seconds.
+    work: Option<f64>,
     /// Share of the cores that it had.
     share: Option<f64>,
 }
@@ -54,7 +56,7 @@ fn runs(threads: usize) -> Vec<Run> {
             ended <= steps + 500 * LANES as u64 && ended > steps / 2,
             "{ended} of {steps} steps in whole episodes"
         );
-        Run { rate: steps as f64 / seconds, share }
+        Run { rate: steps as f64 / seconds, work, share }
     };
     (0..RUNS).map(|_| run()).collect()
 }
@@ -62,8 +64,14 @@ fn runs(threads: usize) -> Vec<Run> {
 #[test]
 fn cart_pole_makes_20_million_steps_a_second_on_two_cores() {
     let best = |runs: &[Run]| runs.iter().map(|run| run.rate).fold(0.0, f64::max);
-    let one = best(&runs(1));
-    println!("CartPole on one core: {:.1} million steps a second", one / 1e6);
+    let alone = runs(1);
+    let one = best(&alone);
+    println!("CartPole on one thread: {:.1} million steps a second", one / 1e6);
+    if let Some(work) = alone.iter().map(|run| run.work).sum::<Option<f64>>() {
+        let rate = STEPS as f64 * LANES as f64 * RUNS as f64 / work;
+        println!("of a core's whole time, that would be {:.1} million", rate / 1e6);
+        assert!(rate >= REQUIRED / 2.0, "{rate:.0} steps a second of processor time");
+    }
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     if cores < 2 {
         println!(
@@ -73,7 +81,7 @@ fn cart_pole_makes_20_million_steps_a_second_on_two_cores() {
         return;
     }
     let two = runs(2);
-    println!("CartPole on two cores: {:.1} million steps a second", best(&two) / 1e6);
+    println!("CartPole on two threads: {:.1} million steps a second", best(&two) / 1e6);
     let rate = best(&two);
     if rate >= REQUIRED {
         return;

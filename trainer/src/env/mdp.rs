@@ -134,7 +134,6 @@ mod tests {
 
     #[test]
     #[should_panic = "action 1 of 1"]
-    #[expect(unused_must_use, reason = "it panics")]
     fn actions_are_counted() {
         let mdp = Mdp::new(vec![0.5, 0.5], 1, |state, _| follow(1.0, state));
         mdp.follow(0, 1);

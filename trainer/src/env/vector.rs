@@ -150,20 +150,19 @@ impl<E: Env> VectorEnv<E> {
     /// Steps every lane once, with the action that is given for it.
     pub fn step<'a>(&mut self, action: impl Fn(usize) -> Action<'a> + Sync) {
         let each = self.each.max(1);
-        let act = |lane: usize, (((state, seen), last), step): (((&mut Lane<E>, &mut [f32]), &mut [f32]), &mut Step)| {
-            *step = state.step(action(lane), seen, |seen, _, _| last.copy_from_slice(seen));
-        };
         if self.lanes.len() < 2 * WORTHWHILE {
             let observations = self.observations.chunks_exact_mut(each);
             let all = self.lanes.iter_mut().zip(observations).zip(self.last.chunks_exact_mut(each));
-            return all.zip(&mut self.steps).enumerate().for_each(|(lane, parts)| act(lane, parts));
+            return all.zip(&mut self.steps).enumerate().for_each(|(i, (((lane, seen), last), step))| {
+                *step = lane.step(action(i), seen, |seen, _, _| last.copy_from_slice(seen));
+            });
         }
         let observations = self.observations.par_chunks_exact_mut(each);
         let all = self.lanes.par_iter_mut().zip(observations).zip(self.last.par_chunks_exact_mut(each));
-        all.zip(&mut self.steps)
-            .with_min_len(WORTHWHILE)
-            .enumerate()
-            .for_each(|(lane, parts)| act(lane, parts));
+        let all = all.zip(&mut self.steps).with_min_len(WORTHWHILE).enumerate();
+        all.for_each(|(i, (((lane, seen), last), step))| {
+            *step = lane.step(action(i), seen, |seen, _, _| last.copy_from_slice(seen));
+        });
     }
 
     /// Steps every lane `count` times without waiting for the others: `choose` is given what the lane sees and its random numbers.

@@ -35,7 +35,7 @@ impl Decay {
             Self::Constant(value) => value,
             Self::Linear { from, to, episodes } => {
                 let share = (episode as f64 / episodes.max(1) as f64).min(1.0);
-                from + (to - from) * share
+                from * (1.0 - share) + to * share
             }
             Self::Harmonic { from, half } => from / (1.0 + episode as f64 / half),
         }
