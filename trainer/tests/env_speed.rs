@@ -48,8 +48,8 @@ fn runs(threads: usize) -> Vec<Run> {
         let count = STEPS * threads as u64;
         let finished = pool.install(|| envs.run(count, coin));
         let seconds = begin.elapsed().as_secs_f64();
-        let share =
-            processor_time().zip(before).map(|(after, before)| (after - before) / seconds / threads as f64);
+        let work = processor_time().zip(before).map(|(after, before)| after - before);
+        let share = work.map(|work| work / seconds / threads as f64);
         let steps = count * LANES as u64;
         let ended: u64 = finished.iter().map(|episode| episode.steps).sum();
         assert!(
