@@ -209,6 +209,17 @@ pub trait Env: Send {
     fn picture(&self) -> image::RgbImage;
 }
 
+/// The environment of this name.
+pub fn make(name: &str) -> Option<Box<dyn Env>> {
+    Some(match name {
+        "CartPole-v1" => Box::new(cart_pole::CartPole::default()),
+        "Acrobot-v1" => Box::new(acrobot::Acrobot::default()),
+        "MountainCar-v0" => Box::new(mountain_car::MountainCar::default()),
+        "Pendulum-v1" => Box::new(pendulum::Pendulum::default()),
+        _ => return grid::by_name(name).map(|entry| (entry.make)(grid::Options::default())),
+    })
+}
+
 /// A number drawn evenly from `[low, high)`.
 fn uniform(rng: &mut rand_pcg::Pcg64, low: f64, high: f64) -> f64 {
     // The 53 bits that a mantissa holds.
