@@ -7,17 +7,27 @@
 
 mod acrobot;
 mod cart_pole;
+mod cliff_walking;
 pub mod draw;
+mod frozen_lake;
 pub mod grid;
+pub mod mdp;
 mod mountain_car;
 mod pendulum;
+mod taxi;
 #[cfg(test)]
 mod testing;
+pub mod vector;
+mod world;
 
 pub use acrobot::Acrobot;
 pub use cart_pole::CartPole;
+pub use cliff_walking::CliffWalking;
+pub use frozen_lake::FrozenLake;
 pub use mountain_car::MountainCar;
 pub use pendulum::Pendulum;
+pub use taxi::Taxi;
+pub use world::{Look, World};
 
 use dunlin::shape::Shape;
 use rand::RngCore;

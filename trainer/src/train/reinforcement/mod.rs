@@ -10,6 +10,7 @@ mod lanes;
 mod learner;
 mod recipe;
 mod replay;
+pub mod tabular;
 
 pub use dqn::{Dqn, Prioritised};
 pub use lanes::{Actions, Episode, Lanes, Reply};
