@@ -19,6 +19,13 @@
 //! - In the one frame between the last unit of oxygen and the end MinAtar's gauge shows nine cells; here none.
 //!
 //! Actions: no-op, left, up, right, down, fire.
+//!
+//! Measured over the episodes of seeds 0 to 299 (mean score, its standard error, mean number of frames):
+//!
+//! | player | score | error | frames |
+//! |---|---|---|---|
+//! | random | 0.15 | 0.03 | 33 |
+//! | written-down | 39.62 | 2.01 | 585 |
 
 #[cfg(test)]
 mod tests;

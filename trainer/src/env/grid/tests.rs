@@ -141,3 +141,34 @@ fn games_are_found_by_name() {
     }
     assert!(by_name("tetris").is_none());
 }
+
+/// The tables in the documentation of the games are what is measured; this test prints the rows they should have.
+#[test]
+fn scores_of_random_and_scripted_play_are_those_of_the_documentation() {
+    use measure::{Player, score};
+    let sources = [
+        include_str!("pong.rs"),
+        include_str!("breakout.rs"),
+        include_str!("space_invaders.rs"),
+        include_str!("seaquest.rs"),
+        include_str!("beam_rider.rs"),
+    ];
+    let mut wrong = String::new();
+    for (entry, source) in ALL.iter().zip(sources) {
+        let mut means = [0.0; 2];
+        for (mean, (name, player)) in
+            means.iter_mut().zip([("random", Player::Random), ("written-down", Player::Scripted)])
+        {
+            let s = score(entry, player, Options::default(), 0..300);
+            assert_eq!(s.truncated, 0, "{}", entry.name);
+            *mean = s.mean;
+            let row = format!("//! | {name} | {:.2} | {:.2} | {:.0} |", s.mean, s.standard_error, s.frames);
+            if !source.lines().any(|line| line == row) {
+                wrong.push_str(&format!("{}: {row}\n", entry.name));
+            }
+        }
+        // Low but not nothing, and much room above.
+        assert!(means[0] > 0.0 && means[1] > 5.0 * means[0], "{} {means:?}", entry.name);
+    }
+    assert!(wrong.is_empty(), "rows missing:\n{wrong}");
+}
