@@ -8,6 +8,7 @@ pub mod graph_network;
 pub mod message_passing;
 pub mod mobilenet;
 pub mod mpn;
+pub mod policy;
 pub mod scarselli;
 pub mod segnet;
 pub mod street;
