@@ -23,6 +23,7 @@ mod track_board;
 mod train;
 mod train_graphs;
 mod train_mpn;
+mod train_policy;
 
 use clap::{Parser, Subcommand};
 use miette::{IntoDiagnostic, MietteHandlerOpts};

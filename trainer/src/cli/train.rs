@@ -3,13 +3,13 @@
 use super::calibration::Calibration;
 use super::data::DataArgs;
 use super::quantize::{self, Telling};
-use super::{print_json, stop, train_graphs, train_mpn, write_picture};
+use super::{print_json, stop, train_graphs, train_mpn, train_policy, write_picture};
 use dunlin_trainer::data::Split;
 use dunlin_trainer::graph::Graph;
 use dunlin_trainer::report::artifact;
 use dunlin_trainer::train::Recipe;
 use dunlin_trainer::train::supervised::{self, History, Options, Outcome};
-use dunlin_trainer::zoo::{self, graph_models, mpn};
+use dunlin_trainer::zoo::{self, graph_models, mpn, policies};
 use miette::{Result, bail, miette};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -57,7 +57,9 @@ pub(super) struct Args {
 
 /// All models.
 fn names() -> Vec<&'static str> {
-    zoo::NAMES.into_iter().chain(graph_models::ALL.iter().map(|m| m.name)).chain([mpn::NAME]).collect()
+    let graphs = graph_models::ALL.iter().map(|m| m.name);
+    let policies = policies::ALL.iter().map(|m| m.name);
+    zoo::NAMES.into_iter().chain(graphs).chain([mpn::NAME]).chain(policies).collect()
 }
 
 /// How often a model of graphs is trained.
@@ -93,6 +95,11 @@ pub(super) struct Changes {
 }
 
 impl Changes {
+    /// The seed, where it is changed.
+    pub(super) fn seed(&self) -> Option<u64> {
+        self.seed
+    }
+
     /// The recipe of a model with these changes.
     pub(super) fn recipe(&self, model: &str) -> Result<Recipe> {
         self.change(zoo::recipe(model).ok_or_else(|| miette!("no model is called `{model}`"))?)
@@ -130,6 +137,9 @@ struct Report<'a> {
 pub(super) fn main(args: &Args) -> Result<()> {
     if let Some(model) = graph_models::find(&args.model) {
         return train_graphs::main(args, model);
+    }
+    if let Some(model) = policies::find(&args.model) {
+        return train_policy::main(args, model);
     }
     if args.model == mpn::NAME {
         return train_mpn::main(args);

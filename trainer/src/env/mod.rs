@@ -5,9 +5,22 @@
 //! The same seed and actions give the same episode on every machine: random numbers come from PCG, and transcendental
 //! functions from `libm`.
 
+mod acrobot;
+mod cart_pole;
+pub mod draw;
 pub mod grid;
+mod mountain_car;
+mod pendulum;
+#[cfg(test)]
+mod testing;
+
+pub use acrobot::Acrobot;
+pub use cart_pole::CartPole;
+pub use mountain_car::MountainCar;
+pub use pendulum::Pendulum;
 
 use dunlin::shape::Shape;
+use rand::RngCore;
 use serde::{Deserialize, Serialize};
 
 /// What an agent sees.
@@ -184,4 +197,22 @@ pub trait Env: Send {
 
     /// The state as a picture; all pictures of an environment have one size.
     fn picture(&self) -> image::RgbImage;
+}
+
+/// The environment of this name.
+pub fn make(name: &str) -> Option<Box<dyn Env>> {
+    Some(match name {
+        "CartPole-v1" => Box::new(cart_pole::CartPole::default()),
+        "Acrobot-v1" => Box::new(acrobot::Acrobot::default()),
+        "MountainCar-v0" => Box::new(mountain_car::MountainCar::default()),
+        "Pendulum-v1" => Box::new(pendulum::Pendulum::default()),
+        _ => return grid::by_name(name).map(|entry| (entry.make)(grid::Options::default())),
+    })
+}
+
+/// A number drawn evenly from `[low, high)`.
+fn uniform(rng: &mut rand_pcg::Pcg64, low: f64, high: f64) -> f64 {
+    // The 53 bits that a mantissa holds.
+    let unit = (rng.next_u64() >> 11) as f64 / (1_u64 << 53) as f64;
+    low + (high - low) * unit
 }
