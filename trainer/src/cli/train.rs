@@ -7,8 +7,8 @@ use super::{print_json, stop, train_graphs, train_mpn, train_policy, write_pictu
 use dunlin_trainer::data::Split;
 use dunlin_trainer::graph::Graph;
 use dunlin_trainer::report::artifact;
-use dunlin_trainer::train::Recipe;
 use dunlin_trainer::train::supervised::{self, History, Options, Outcome};
+use dunlin_trainer::train::{Optimiser, Recipe, reinforcement};
 use dunlin_trainer::zoo::{self, graph_models, mpn, policies};
 use miette::{Result, bail, miette};
 use serde::Serialize;
@@ -28,7 +28,8 @@ Examples:
   dunlin train segnet --out runs/segnet --resume
   dunlin train gcn-cora --out runs/gcn-cora --seeds 10
   dunlin train gn-mutag --out runs/gn-mutag --folds 10 --seeds 3
-  dunlin train mpn-mot15 --out runs/mpn-mot15 --seeds 3")]
+  dunlin train mpn-mot15 --out runs/mpn-mot15 --seeds 3
+  dunlin train breakout-dqn --out runs/breakout-dqn --seeds 3")]
 pub(super) struct Args {
     /// The model.
     #[arg(value_parser = clap::builder::PossibleValuesParser::new(names()))]
@@ -65,7 +66,7 @@ fn names() -> Vec<&'static str> {
 /// How often a model of graphs is trained.
 #[derive(Debug, clap::Args)]
 pub(super) struct Repeat {
-    /// Train a model of graphs, or the tracker's, with so many seeds, from the recipe's on, and give mean and deviation. The model is that of
+    /// Train a model of graphs, the tracker's or a policy with so many seeds, from the recipe's on, and give mean and deviation. The model is that of
     /// the first; the others are in runs/ of the folder. With --resume, finished trainings are kept.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) seeds: Option<u32>,
@@ -80,6 +81,9 @@ pub(super) struct Changes {
     /// Passes over the training data, instead of the recipe's.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) epochs: Option<u32>,
+    /// Steps of the environment from which a policy learns, instead of the recipe's.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    steps: Option<u64>,
     /// Examples per step, instead of the recipe's.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     batch: Option<u32>,
@@ -95,14 +99,34 @@ pub(super) struct Changes {
 }
 
 impl Changes {
-    /// The seed, where it is changed.
-    pub(super) fn seed(&self) -> Option<u64> {
-        self.seed
-    }
-
     /// The recipe of a model with these changes.
     pub(super) fn recipe(&self, model: &str) -> Result<Recipe> {
         self.change(zoo::recipe(model).ok_or_else(|| miette!("no model is called `{model}`"))?)
+    }
+
+    /// The recipe of a policy with these changes.
+    pub(super) fn change_policy(&self, mut recipe: reinforcement::Recipe) -> Result<reinforcement::Recipe> {
+        if self.epochs.is_some() || self.batch.is_some() || self.threads.is_some() {
+            bail!(
+                help = "--steps, --lr and --seed change the recipe of a policy",
+                "{} learns by acting: --epochs, --batch and --threads say nothing of it",
+                recipe.model
+            );
+        }
+        recipe.steps = self.steps.unwrap_or(recipe.steps);
+        recipe.seed = self.seed.unwrap_or(recipe.seed);
+        self.change_rate(&mut recipe.optimiser)?;
+        Ok(recipe)
+    }
+
+    fn change_rate(&self, optimiser: &mut Optimiser) -> Result<()> {
+        if let Some(lr) = self.lr {
+            if !(lr.is_finite() && lr > 0.0) {
+                bail!(help = "give a positive number, such as 1e-3", "--lr {lr}: not a learning rate");
+            }
+            *optimiser.rate_mut() = lr;
+        }
+        Ok(())
     }
 
     /// `recipe` with these changes.
@@ -112,12 +136,14 @@ impl Changes {
         set(&mut recipe.batch, self.batch);
         set(&mut recipe.threads, self.threads);
         recipe.seed = self.seed.unwrap_or(recipe.seed);
-        if let Some(lr) = self.lr {
-            if !(lr.is_finite() && lr > 0.0) {
-                bail!(help = "give a positive number, such as 1e-3", "--lr {lr}: not a learning rate");
-            }
-            *recipe.optimiser.rate_mut() = lr;
+        if self.steps.is_some() {
+            bail!(
+                help = "--epochs N says how long",
+                "{} learns from data: --steps is for policies",
+                recipe.model
+            );
         }
+        self.change_rate(&mut recipe.optimiser)?;
         Ok(recipe)
     }
 }
@@ -145,7 +171,10 @@ pub(super) fn main(args: &Args) -> Result<()> {
         return train_mpn::main(args);
     }
     if args.repeat.seeds.is_some() || args.repeat.folds.is_some() {
-        bail!(help = "--seed N chooses another seed", "--seeds and --folds are for models of graphs");
+        bail!(
+            help = "--seed N chooses another seed",
+            "--seeds and --folds are for models of graphs and policies"
+        );
     }
     let recipe = args.changes.recipe(&args.model)?;
     let split = args.data.of_zoo(&args.model)?;

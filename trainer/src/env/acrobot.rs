@@ -6,7 +6,7 @@
 
 use super::draw::{BLUE, Canvas, GREEN, INK, ORANGE, TextCanvas};
 use super::{Action, ActionSpace, Env, Normalisation, ObservationSpace, Step, uniform};
-use libm::{cos, sin, sincos};
+use libm::{cos, sincos};
 use rand::SeedableRng;
 use rand_pcg::Pcg64;
 use std::f64::consts::PI;

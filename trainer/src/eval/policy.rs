@@ -147,6 +147,11 @@ impl Returns {
         1.96 * self.deviation() / (self.totals.len().max(1) as f64).sqrt()
     }
 
+    /// Part of the episodes that reached their goal, where there is one.
+    pub fn success(&self) -> Option<f64> {
+        self.successes.map(|s| s as f64 / self.totals.len().max(1) as f64)
+    }
+
     /// The episodes of both.
     pub fn merge(&mut self, other: Self) {
         self.totals.extend(other.totals);
@@ -214,6 +219,74 @@ pub fn play(
         alive = on;
     }
     Ok(returns)
+}
+
+/// Plays `episodes` episodes on several threads, each with a policy that `policy` makes.
+///
+/// # Errors
+/// As [`play`].
+pub fn measure<P: Policy>(
+    make: &(dyn Fn() -> Box<dyn Env> + Sync),
+    policy: &(dyn Fn() -> Result<P, PolicyError> + Sync),
+    episodes: u64,
+    seed: u64,
+) -> Result<Returns, PolicyError> {
+    let threads = std::thread::available_parallelism().map_or(1, |n| n.get() as u64);
+    let share = episodes.div_ceil(threads).max(1);
+    let parts: Vec<Result<Returns, PolicyError>> = std::thread::scope(|scope| {
+        let part = |first: u64| {
+            let range = first..(first + share).min(episodes);
+            scope.spawn(move || {
+                crate::train::single_threaded(|| play(&|| make(), &mut policy()?, range, seed))
+            })
+        };
+        let handles: Vec<_> = (0..episodes).step_by(share as usize).map(part).collect();
+        handles.into_iter().map(|h| h.join().expect("playing does not panic")).collect()
+    });
+    let mut all = Returns::default();
+    for part in parts {
+        all.merge(part?);
+    }
+    Ok(all)
+}
+
+/// What is seen in episodes that `policy` plays, normalised: `count` observations, spread over them, row after row.
+///
+/// # Errors
+/// As [`play`].
+pub fn observations(
+    make: &dyn Fn() -> Box<dyn Env>,
+    policy: &mut dyn Policy,
+    count: usize,
+    seed: u64,
+) -> Result<Vec<f32>, PolicyError> {
+    let mut seen = Seen { policy, rows: Vec::new(), each: make().observation_space().len() };
+    play(make, &mut seen, 0..EPISODES_SEEN, seed)?;
+    let rows = seen.rows.len() / seen.each;
+    let taken = count.min(rows);
+    let row = |i: usize| &seen.rows[i * rows / taken * seen.each..][..seen.each];
+    Ok((0..taken).flat_map(|i| row(i).iter().copied()).collect())
+}
+
+/// Episodes from which [`observations`] are taken.
+const EPISODES_SEEN: u64 = 16;
+
+/// A policy that keeps what it sees.
+struct Seen<'a> {
+    policy: &'a mut dyn Policy,
+    rows: Vec<f32>,
+    each: usize,
+}
+
+impl Policy for Seen<'_> {
+    fn begin(&mut self, lanes: usize) -> Result<(), PolicyError> {
+        self.policy.begin(lanes)
+    }
+
+    fn outputs(&mut self, lanes: &[usize], observations: &[f32]) -> Result<Vec<f32>, PolicyError> {
+        self.rows.extend_from_slice(observations);
+        self.policy.outputs(lanes, observations)
+    }
 }
 
 /// The action that a network's outputs stand for.

@@ -1,67 +1,60 @@
-//! How the control tasks are learned by policy gradients, with two hidden layers of 64 for the device.
+//! Value networks for classic control: two dense layers.
 
-use super::policy::{Layers, actor_critic};
-use crate::env::Env;
 use crate::graph::{Graph, GraphError};
-use crate::ops::UnaryFn;
-use crate::train::reinforcement::{A2c, Algorithm, Evaluation, Objective, Ppo, Recipe, Reinforce};
+use crate::net::Net;
+use crate::train::reinforcement::{Algorithm, Dqn, Evaluation, Recipe};
 use crate::train::{Optimiser, Schedule};
+use dunlin::shape::Shape;
 
-/// The network of a control task.
+/// Units of each hidden layer.
+pub const UNITS: u32 = 64;
+
+/// Values of `actions` actions for a vector that is seen.
 ///
 /// # Errors
-/// None for an environment whose observations are vectors.
-pub fn network(name: &str, env: &dyn Env) -> Result<Graph, GraphError> {
-    let layers = Layers { actor: &[64, 64], critic: &[64, 64], activation: UnaryFn::Relu, spread: 0.5 };
-    actor_critic(name, env.observation_space().len() as u32, &env.action_space(), &layers)
+/// None for sizes above zero.
+pub fn network(name: &str, observation: Shape, actions: u32) -> Result<Graph, GraphError> {
+    let mut n = Net::new(name);
+    let x = n.input("observation", observation)?;
+    let x = n.dense_relu("hidden1", x, UNITS)?;
+    let x = n.dense_relu("hidden2", x, UNITS)?;
+    let x = n.dense("value", x, actions)?;
+    n.finish(x)
 }
 
-fn recipe(model: &str, steps: u64, discount: f64, rate: f64, algorithm: Algorithm) -> Recipe {
+/// How Acrobot is learned.
+pub fn acrobot(model: &str) -> Recipe {
+    recipe(model, 200_000, [0.05, 0.99], 1e-3)
+}
+
+/// How MountainCar is learned. Exploration decides: a car that never comes to the goal learns nothing.
+pub fn mountain_car(model: &str) -> Recipe {
+    recipe(model, 400_000, [0.05, 0.99], 1e-3)
+}
+
+fn recipe(model: &str, steps: u64, [epsilon, discount]: [f64; 2], rate: f64) -> Recipe {
     Recipe {
         model: model.into(),
         seed: 1,
         steps,
-        lanes: 16,
+        lanes: 8,
         discount,
         optimiser: Optimiser::Adam { rate, penalty: 0.0, penalised: Vec::new() },
-        schedule: Schedule::Cosine { warm_up: 0.0, last: 0.0 },
-        clip: Some(0.5),
-        evaluation: Evaluation { every: steps / 20, episodes: 50, selects: true },
-        algorithm,
+        schedule: Schedule::Cosine { warm_up: 0.0, last: 0.05 },
+        clip: Some(10.0),
+        evaluation: Evaluation { every: 20_000, episodes: 100, selects: true },
+        algorithm: Algorithm::Dqn(Dqn {
+            replay: 50_000,
+            warm_up: 5_000,
+            batch: 128,
+            update_every: 8,
+            target_every: 100,
+            epsilon: [1.0, epsilon],
+            epsilon_steps: steps / 4,
+            repeats: 64,
+            double: true,
+            returns: 5,
+            prioritised: None,
+        }),
     }
-}
-
-fn objective(reward_scale: f64, entropy_weight: f64) -> Objective {
-    Objective { reward_scale, value_weight: 0.5, entropy_weight, normalise: true }
-}
-
-fn ppo(rollout: usize, lambda: f64, objective: Objective) -> Ppo {
-    Ppo { rollout, epochs: 10, batch: 256, lambda, clip: 0.2, value_clip: None, distance: None, objective }
-}
-
-/// CartPole by PPO.
-pub fn cart_pole_ppo(model: &str) -> Recipe {
-    recipe(model, 300_000, 0.99, 1e-3, Algorithm::Ppo(ppo(128, 0.95, objective(0.1, 0.0))))
-}
-
-/// CartPole by A2C.
-pub fn cart_pole_a2c(model: &str) -> Recipe {
-    let numbers = A2c { rollout: 16, lambda: 0.95, objective: objective(0.1, 0.0) };
-    recipe(model, 500_000, 0.99, 2e-3, Algorithm::A2c(numbers))
-}
-
-/// CartPole by REINFORCE.
-pub fn cart_pole_reinforce(model: &str) -> Recipe {
-    let numbers = Reinforce { objective: objective(0.1, 0.0) };
-    recipe(model, 1_000_000, 0.99, 2e-3, Algorithm::Reinforce(numbers))
-}
-
-/// Acrobot by PPO.
-pub fn acrobot_ppo(model: &str) -> Recipe {
-    recipe(model, 500_000, 0.99, 1e-3, Algorithm::Ppo(ppo(128, 0.95, objective(0.1, 0.01))))
-}
-
-/// Pendulum by PPO.
-pub fn pendulum_ppo(model: &str) -> Recipe {
-    recipe(model, 600_000, 0.95, 1e-3, Algorithm::Ppo(ppo(128, 0.95, objective(0.1, 0.0))))
 }

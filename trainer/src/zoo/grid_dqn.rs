@@ -49,6 +49,7 @@ pub fn recipe(model: &str) -> Recipe {
             target_every: 250,
             epsilon: [1.0, 0.02],
             epsilon_steps: 100_000,
+            repeats: 1,
             double: true,
             returns: 3,
             prioritised: None,

@@ -4,6 +4,7 @@ pub mod control;
 pub mod digits;
 pub mod fcn;
 pub mod gcn;
+pub mod gradients;
 pub mod graph_models;
 pub mod graph_network;
 pub mod grid_dqn;

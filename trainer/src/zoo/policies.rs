@@ -1,6 +1,6 @@
 //! The models that learn by acting: environment, network, recipe and how they are measured.
 
-use super::{control, grid_dqn};
+use super::{control, gradients, grid_dqn};
 use crate::env::{self, Env};
 use crate::graph::{Graph, GraphError};
 use crate::train::reinforcement::Recipe;
@@ -18,6 +18,8 @@ pub struct PolicyModel {
     pub recipe: fn(&str) -> Recipe,
     /// Episodes that it is measured on.
     pub episodes: u32,
+    /// The mean return that counts as solved, where there is one.
+    pub bar: Option<f64>,
 }
 
 impl PolicyModel {
@@ -50,28 +52,50 @@ const fn grid(name: &'static str, environment: &'static str) -> PolicyModel {
         },
         recipe: grid_dqn::recipe,
         episodes: 100,
+        bar: None,
     }
 }
 
-/// A control task with a policy gradient.
+/// Classic control, learned by DQN.
 const fn control(
     name: &'static str,
     environment: &'static str,
     recipe: fn(&str) -> Recipe,
-    episodes: u32,
+    bar: f64,
 ) -> PolicyModel {
-    PolicyModel { name, environment, network: control::network, recipe, episodes }
+    PolicyModel {
+        name,
+        environment,
+        network: |name, env| {
+            control::network(name, env.observation_space().shape, env.action_space().outputs() as u32)
+        },
+        recipe,
+        episodes: 100,
+        bar: Some(bar),
+    }
+}
+
+/// Classic control, learned by a policy gradient.
+const fn gradient(
+    name: &'static str,
+    environment: &'static str,
+    recipe: fn(&str) -> Recipe,
+    (episodes, bar): (u32, f64),
+) -> PolicyModel {
+    PolicyModel { name, environment, network: gradients::network, recipe, episodes, bar: Some(bar) }
 }
 
 /// All policies.
-pub const ALL: [PolicyModel; 7] = [
+pub const ALL: [PolicyModel; 9] = [
+    gradient("cartpole-ppo", "CartPole-v1", gradients::cart_pole_ppo, (100, 500.0)),
+    gradient("cartpole-a2c", "CartPole-v1", gradients::cart_pole_a2c, (100, 500.0)),
+    gradient("cartpole-reinforce", "CartPole-v1", gradients::cart_pole_reinforce, (100, 500.0)),
+    gradient("acrobot-ppo", "Acrobot-v1", gradients::acrobot_ppo, (100, -90.0)),
+    gradient("pendulum-ppo", "Pendulum-v1", gradients::pendulum_ppo, (300, -180.0)),
+    control("acrobot-dqn", "Acrobot-v1", control::acrobot, -90.0),
+    control("mountaincar-dqn", "MountainCar-v0", control::mountain_car, -110.0),
     grid("breakout-dqn", "breakout"),
     grid("space-invaders-dqn", "space-invaders"),
-    control("cart-pole-ppo", "CartPole-v1", control::cart_pole_ppo, 100),
-    control("cart-pole-a2c", "CartPole-v1", control::cart_pole_a2c, 100),
-    control("cart-pole-reinforce", "CartPole-v1", control::cart_pole_reinforce, 100),
-    control("acrobot-ppo", "Acrobot-v1", control::acrobot_ppo, 100),
-    control("pendulum-ppo", "Pendulum-v1", control::pendulum_ppo, 300),
 ];
 
 /// The policy of this name.

@@ -48,6 +48,7 @@ impl Game for Breakout {
         Channel { name: "brick", symbol: '#', colour: [220, 90, 60] },
     ];
     const MOVES: &'static [Move] = &[Move::Noop, Move::Left, Move::Right];
+    const SCRIPTED: fn(&[Board]) -> Move = super::scripted::breakout;
 
     fn new(_ramp: bool) -> Self {
         Self { paddle: 4, ball: (0, 0), velocity: (1, 1), trail: (0, 0), bricks: wall(), strike: false }

@@ -8,9 +8,13 @@
 //! Environment", section 5). The games get harder as they go on ([`Options::ramp`]). MinAtar knows no time limit;
 //! [`Options::limit`] ends an episode that would never end, and is far beyond what ordinary play reaches.
 
+pub mod beam_rider;
 pub mod board;
 pub mod breakout;
+pub mod pong;
 mod render;
+mod scripted;
+pub mod seaquest;
 pub mod space_invaders;
 #[cfg(test)]
 mod tests;
@@ -95,6 +99,9 @@ pub trait Game: Send {
     const CHANNELS: &'static [Channel];
     /// What can be done, in the order of the actions.
     const MOVES: &'static [Move];
+
+    /// The written-down player: what it does where it sees these channels.
+    const SCRIPTED: fn(&[Board]) -> Move;
 
     /// A game that gets harder with `ramp`; [`Self::begin`] has yet to set its board.
     fn new(ramp: bool) -> Self;
@@ -214,6 +221,8 @@ pub struct Entry {
     pub moves: &'static [Move],
     /// What is seen, in the order of the channels.
     pub channels: &'static [Channel],
+    /// The action of the written-down player, which sees the observation alone.
+    pub scripted: fn(&[f32]) -> usize,
     /// Makes it.
     pub make: fn(Options) -> Box<dyn Env>,
 }
@@ -224,13 +233,33 @@ impl Entry {
             name: G::NAME,
             moves: G::MOVES,
             channels: G::CHANNELS,
+            scripted: act_scripted::<G>,
             make: |options| Box::new(Grid::<G>::new(options)),
         }
     }
 }
 
+fn act_scripted<G: Game>(observation: &[f32]) -> usize {
+    let channels = G::CHANNELS.len();
+    let mut boards = [Board::EMPTY; MOST_CHANNELS];
+    for (index, &x) in observation.iter().enumerate() {
+        if x != 0.0 {
+            let cell = index / channels;
+            boards[index % channels].set(cell / SIDE, cell % SIDE);
+        }
+    }
+    let action = G::SCRIPTED(&boards[..channels]);
+    G::MOVES.iter().position(|&m| m == action).unwrap_or(0)
+}
+
 /// All games.
-pub const ALL: [Entry; 2] = [Entry::of::<breakout::Breakout>(), Entry::of::<space_invaders::SpaceInvaders>()];
+pub const ALL: [Entry; 5] = [
+    Entry::of::<pong::Pong>(),
+    Entry::of::<breakout::Breakout>(),
+    Entry::of::<space_invaders::SpaceInvaders>(),
+    Entry::of::<seaquest::Seaquest>(),
+    Entry::of::<beam_rider::BeamRider>(),
+];
 
 /// The game of this name.
 pub fn by_name(name: &str) -> Option<&'static Entry> {

@@ -80,6 +80,7 @@ impl Game for SpaceInvaders {
         Channel { name: "alien bullet", symbol: '!', colour: [250, 70, 90] },
     ];
     const MOVES: &'static [Move] = &[Move::Noop, Move::Left, Move::Right, Move::Fire];
+    const SCRIPTED: fn(&[Board]) -> Move = super::scripted::space_invaders;
 
     fn new(ramp: bool) -> Self {
         Self {

@@ -11,6 +11,7 @@ use crate::exec::Weights;
 use crate::graph::ValueId;
 use burn::tensor::{Tensor, TensorData};
 use rand::Rng;
+use rand_pcg::Pcg64;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 
@@ -32,6 +33,9 @@ pub struct Dqn {
     pub epsilon: [f64; 2],
     /// Steps over which it falls.
     pub epsilon_steps: u64,
+    /// Most steps that a random action is repeated: `n` steps as often as `1 / n²` (Dabney et al. 2021), which leaves a place
+    /// that single random steps would hardly leave. 1 for none.
+    pub repeats: u32,
     /// The network in training chooses the action whose value the target network gives.
     pub double: bool,
     /// Rewards that are summed before a value is asked for.
@@ -66,6 +70,8 @@ pub(super) struct Dqner<'a> {
     target: Weights,
     replay: Replay,
     recent: Vec<VecDeque<Recent>>,
+    /// Random action of each lane, and how many steps it still lasts.
+    exploring: Vec<(usize, u32)>,
     updates: u64,
 }
 
@@ -74,6 +80,7 @@ pub(super) struct Dqner<'a> {
 struct Kept {
     replay: Replay,
     recent: Vec<VecDeque<Recent>>,
+    exploring: Vec<(usize, u32)>,
     updates: u64,
     target: Vec<Vec<f32>>,
 }
@@ -94,6 +101,7 @@ impl<'a> Dqner<'a> {
             target: learner.weights().clone(),
             replay: Replay::new(numbers.replay, each, numbers.prioritised.is_some()),
             recent: vec![VecDeque::new(); recipe.lanes],
+            exploring: vec![(0, 0); recipe.lanes],
             updates: 0,
         })
     }
@@ -117,14 +125,23 @@ impl<'a> Dqner<'a> {
         let actions = values.len() / lanes.len();
         let epsilon = self.epsilon(step);
         for (lane, values) in values.chunks_exact(actions).enumerate() {
-            let random = rng.random::<f64>() < epsilon || step < self.numbers.warm_up;
-            let action =
-                if random { rng.random_range(0..actions) } else { crate::eval::policy::largest(values) };
+            if self.exploring[lane].1 == 0 && (rng.random::<f64>() < epsilon || step < self.numbers.warm_up) {
+                self.exploring[lane] =
+                    (rng.random_range(0..actions), repeats(self.numbers.repeats, &mut rng));
+            }
+            let action = match &mut self.exploring[lane] {
+                (_, 0) => crate::eval::policy::largest(values),
+                (random, left) => {
+                    *left -= 1;
+                    *random
+                }
+            };
             let observation = lanes.observation(lane).to_vec();
             let reply = lanes.step(lane, Action::Discrete(action), finished);
             self.recent[lane].push_back(Recent { observation, action, reward: reply.reward });
             let next = reply.last.as_deref().unwrap_or_else(|| lanes.observation(lane));
             if reply.last.is_some() {
+                self.exploring[lane].1 = 0;
                 while !self.recent[lane].is_empty() {
                     self.remember(lane, next, reply.terminated);
                 }
@@ -197,6 +214,18 @@ impl<'a> Dqner<'a> {
     }
 }
 
+/// Steps that a random action lasts, at most `most`.
+fn repeats(most: u32, rng: &mut Pcg64) -> u32 {
+    let weight = |n: u32| 1.0 / f64::from(n).powi(2);
+    let mut left = rng.random::<f64>() * (1..=most).map(weight).sum::<f64>();
+    (1..most)
+        .find(|&n| {
+            left -= weight(n);
+            left < 0.0
+        })
+        .unwrap_or(most.max(1))
+}
+
 impl Agent for Dqner<'_> {
     fn advance(
         &mut self,
@@ -218,8 +247,8 @@ impl Agent for Dqner<'_> {
 
     fn keep(&self) -> Result<Vec<u8>, TrainError> {
         let target = self.target.read_all();
-        let (replay, recent) = (self.replay.clone(), self.recent.clone());
-        super::to_bytes(&Kept { replay, recent, updates: self.updates, target })
+        let (replay, recent, exploring) = (self.replay.clone(), self.recent.clone(), self.exploring.clone());
+        super::to_bytes(&Kept { replay, recent, exploring, updates: self.updates, target })
     }
 
     fn restore(&mut self, learner: &Learner, bytes: &[u8]) -> Result<(), TrainError> {
@@ -233,6 +262,7 @@ impl Agent for Dqner<'_> {
         }
         self.target = Weights::from_graph(&graph, &crate::exec::Device::flex());
         (self.replay, self.recent, self.updates) = (kept.replay, kept.recent, kept.updates);
+        self.exploring = kept.exploring;
         Ok(())
     }
 }
