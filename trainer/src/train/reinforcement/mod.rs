@@ -17,12 +17,9 @@ mod ppo;
 mod recipe;
 mod reinforce;
 mod replay;
-<<<<<<< HEAD
 pub mod tabular;
-=======
 #[cfg(test)]
 mod tests;
->>>>>>> c95d7c3679543b0b277150ca6f16ae8998ce5769
 
 pub use a2c::A2c;
 pub use actor_critic::{CRITIC, LOG_STD};
