@@ -82,7 +82,7 @@ struct Track {
 impl ActorCritic {
     /// Finds the values.
     pub(super) fn new(graph: &Graph, space: &ActionSpace) -> Result<Self, TrainError> {
-        let find = |name: &str| graph.values.iter().position(|v| v.name == name).map(ValueId);
+        let find = |name: &str| graph.value_named(name);
         let policy = graph.outputs[0];
         let outputs = space.outputs();
         let refuse = |text: String| Err(TrainError::Recipe(format!("`{}` {text}", graph.name)));

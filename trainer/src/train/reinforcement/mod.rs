@@ -24,7 +24,7 @@ mod tests;
 pub use a2c::A2c;
 pub use actor_critic::{CRITIC, LOG_STD};
 pub use advantage::{After, advantages};
-pub use dqn::{Dqn, Prioritised};
+pub use dqn::{Dqn, Prioritised, VALUES};
 pub use lanes::{Actions, Episode, Lanes, Reply};
 pub use learner::{Learner, look};
 pub use objective::Objective;
