@@ -1,6 +1,6 @@
 //! The models that learn by acting: environment, network, recipe and how they are measured.
 
-use super::{control, grid_dqn};
+use super::{control, gradients, grid_dqn};
 use crate::env::{self, Env};
 use crate::graph::{Graph, GraphError};
 use crate::train::reinforcement::Recipe;
@@ -75,12 +75,30 @@ const fn control(
     }
 }
 
+/// Classic control, learned by a policy gradient.
+const fn gradient(
+    name: &'static str,
+    environment: &'static str,
+    recipe: fn(&str) -> Recipe,
+    (episodes, bar): (u32, f64),
+) -> PolicyModel {
+    PolicyModel { name, environment, network: gradients::network, recipe, episodes, bar: Some(bar) }
+}
+
 /// All policies.
-pub const ALL: [PolicyModel; 4] = [
+pub const ALL: [PolicyModel; 12] = [
+    gradient("cartpole-ppo", "CartPole-v1", gradients::cart_pole_ppo, (100, 500.0)),
+    gradient("cartpole-a2c", "CartPole-v1", gradients::cart_pole_a2c, (100, 500.0)),
+    gradient("cartpole-reinforce", "CartPole-v1", gradients::cart_pole_reinforce, (100, 500.0)),
+    gradient("acrobot-ppo", "Acrobot-v1", gradients::acrobot_ppo, (100, -90.0)),
+    gradient("pendulum-ppo", "Pendulum-v1", gradients::pendulum_ppo, (300, -180.0)),
     control("acrobot-dqn", "Acrobot-v1", control::acrobot, -90.0),
     control("mountaincar-dqn", "MountainCar-v0", control::mountain_car, -110.0),
+    grid("pong-dqn", "pong"),
     grid("breakout-dqn", "breakout"),
     grid("space-invaders-dqn", "space-invaders"),
+    grid("seaquest-dqn", "seaquest"),
+    grid("beam-rider-dqn", "beam-rider"),
 ];
 
 /// The policy of this name.

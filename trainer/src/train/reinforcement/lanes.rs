@@ -1,7 +1,7 @@
 //! Environments that one learner acts in side by side.
 
 use super::TrainError;
-use crate::env::{Action, Env, Normalisation};
+use crate::env::{Action, ActionSpace, Env, Normalisation};
 use serde::{Deserialize, Serialize};
 
 /// Actions of one step, one per lane.
@@ -105,6 +105,11 @@ impl Lanes {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.envs.is_empty()
+    }
+
+    /// What can be done in each.
+    pub fn action_space(&self) -> ActionSpace {
+        self.envs[0].action_space()
     }
 
     /// What all lanes see, normalised.

@@ -5,17 +5,32 @@
 //! [`super::supervised`]; `last.safetensors` holds replay memory and episodes too, so that a resumed training does what an
 //! uninterrupted one would have done.
 
+mod a2c;
+mod actor_critic;
+mod advantage;
+pub mod distribution;
 mod dqn;
 mod lanes;
 mod learner;
+mod objective;
+mod ppo;
 mod recipe;
+mod reinforce;
 mod replay;
 pub mod tabular;
+#[cfg(test)]
+mod tests;
 
+pub use a2c::A2c;
+pub use actor_critic::{CRITIC, LOG_STD};
+pub use advantage::{After, advantages};
 pub use dqn::{Dqn, Prioritised};
 pub use lanes::{Actions, Episode, Lanes, Reply};
 pub use learner::{Learner, look};
+pub use objective::Objective;
+pub use ppo::Ppo;
 pub use recipe::{Algorithm, Evaluation, Recipe};
+pub use reinforce::Reinforce;
 pub use replay::{Replay, Sample, Transition};
 
 use super::checkpoint::{self, OPTIMISER, write_atomically};
@@ -43,11 +58,15 @@ trait Agent {
         rate: f64,
     ) -> Result<Advance, TrainError>;
 
-    /// What a checkpoint holds of it.
-    fn keep(&self) -> Result<Vec<u8>, TrainError>;
+    /// What a checkpoint holds of it: nothing, where all follows from weights, lanes and steps done.
+    fn keep(&self) -> Result<Vec<u8>, TrainError> {
+        Ok(Vec::new())
+    }
 
     /// Comes back to what [`Self::keep`] gave.
-    fn restore(&mut self, learner: &Learner, bytes: &[u8]) -> Result<(), TrainError>;
+    fn restore(&mut self, _learner: &Learner, _bytes: &[u8]) -> Result<(), TrainError> {
+        Ok(())
+    }
 }
 
 /// What an agent did.
@@ -188,6 +207,11 @@ impl<'a> Run<'a> {
         let mut lanes = Lanes::new((0..recipe.lanes).map(|_| make()).collect(), recipe.seed);
         let mut agent: Box<dyn Agent + 'a> = match &recipe.algorithm {
             Algorithm::Dqn(numbers) => Box::new(dqn::Dqner::new(recipe, numbers, &learner)?),
+            Algorithm::Reinforce(numbers) => {
+                Box::new(reinforce::Reinforcer::new(recipe, numbers, &learner, &lanes)?)
+            }
+            Algorithm::A2c(numbers) => Box::new(a2c::Actor::new(recipe, numbers, &learner, &lanes)?),
+            Algorithm::Ppo(numbers) => Box::new(ppo::Proximal::new(recipe, numbers, &learner, &lanes)?),
         };
         let last = options.out.join(LAST);
         let mut progress = Progress { recipe: text, ..Progress::default() };

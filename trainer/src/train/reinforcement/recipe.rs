@@ -1,6 +1,9 @@
 //! A recipe: every number of a training, written and read as TOML.
 
+use super::a2c::A2c;
 use super::dqn::Dqn;
+use super::ppo::Ppo;
+use super::reinforce::Reinforce;
 use crate::train::{Optimiser, Schedule};
 use serde::{Deserialize, Serialize};
 
@@ -48,4 +51,10 @@ pub struct Evaluation {
 pub enum Algorithm {
     /// Deep Q-learning.
     Dqn(Dqn),
+    /// REINFORCE with a baseline.
+    Reinforce(Reinforce),
+    /// Synchronous advantage actor-critic.
+    A2c(A2c),
+    /// Proximal policy optimisation.
+    Ppo(Ppo),
 }
