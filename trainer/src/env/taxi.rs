@@ -17,7 +17,7 @@ const COLOURS: [Colour; 4] = [RED, GREEN, [232, 200, 60], BLUE];
 const ABOARD: usize = 4;
 const STEPS: u32 = 200;
 
-/// The taxi of gymnasium's Taxi-v3, dry and with a passenger who knows what they want.
+/// The taxi of gymnasium's Taxi-v3, dry and with a passenger who knows what they want; so is that of Taxi-v4, its name since 1.3.
 ///
 /// A state is `((row · 5 + column) · 5 + passenger) · 4 + destination`; the passenger is at stand 0 to 3 or on board (4). Actions 0 to 5:
 /// down, up, right, left, pick up, set down. A step costs 1, picking up or setting down where it cannot be done 10; the passenger's
