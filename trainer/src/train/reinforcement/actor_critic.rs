@@ -1,8 +1,8 @@
 //! Policies that draw their actions, with a critic that estimates what is to come.
 //!
-//! Of the graph, the first output is the policy, which is deployed: logits of actions, or means of numbers. The values
-//! named [`CRITIC`] and, for numbers, [`LOG_STD`] are no outputs, so that an export of the trained graph drops what only
-//! they need.
+//! Of the graph, the first output is the policy, which is deployed: logits of actions, or means of numbers; where it is a
+//! clamp, the means are what is clamped, so that gradients come through. The values named [`CRITIC`] and, for numbers,
+//! [`LOG_STD`] are no outputs, so that an export of the trained graph drops what only they need.
 
 use super::advantage::After;
 use super::distribution::{
@@ -13,7 +13,8 @@ use super::lanes::{Episode, Lanes};
 use super::learner::Learner;
 use super::{Recipe, TrainError, advantages, generator};
 use crate::env::{Action, ActionSpace};
-use crate::graph::{Graph, ValueId};
+use crate::graph::{Graph, Node, ValueId};
+use crate::ops::{Op, Unary, UnaryFn};
 use burn::tensor::{Device, Tensor, TensorData};
 
 /// Name of the value that estimates the discounted sum of the rewards to come.
@@ -83,7 +84,7 @@ impl ActorCritic {
     /// Finds the values.
     pub(super) fn new(graph: &Graph, space: &ActionSpace) -> Result<Self, TrainError> {
         let find = |name: &str| graph.values.iter().position(|v| v.name == name).map(ValueId);
-        let policy = graph.outputs[0];
+        let policy = unclamped(graph, graph.outputs[0]);
         let outputs = space.outputs();
         let refuse = |text: String| Err(TrainError::Recipe(format!("`{}` {text}", graph.name)));
         let fits = |v: ValueId, wanted: usize| graph.shape(v).elements() == wanted;
@@ -229,6 +230,14 @@ impl ActorCritic {
     fn rows(&self, numbers: &[f32], device: &Device) -> Tensor<4> {
         let dims = [numbers.len() / self.outputs, 1, 1, self.outputs];
         Tensor::from_data(TensorData::new(numbers.to_vec(), dims), device)
+    }
+}
+
+/// What a clamp that writes `value` reads, else `value`.
+fn unclamped(graph: &Graph, value: ValueId) -> ValueId {
+    match graph.producer(value).map(|n| graph.node(n)) {
+        Some(Node { op: Op::Unary(Unary { function: UnaryFn::Clamp { .. } }), inputs, .. }) => inputs[0],
+        _ => value,
     }
 }
 
