@@ -9,13 +9,14 @@ use std::path::{Path, PathBuf};
 /// Largest relative difference: the recording's sines are those of another library, and its observations single precision.
 const TOLERANCE: f64 = 1e-6;
 
-/// A recorded transition, and what an environment makes of it.
+/// A recorded transition.
 struct Transition<'a> {
     state: &'a [f64],
     action: f64,
     next: &'a [f64],
     observation: &'a [f64],
-    step: Step,
+    reward: f64,
+    terminated: bool,
 }
 
 /// What an environment has come to.
@@ -66,8 +67,8 @@ fn check(name: &str, states: usize, observations: usize, mut replay: impl FnMut(
         let (next, rest) = rest[1..].split_at(states);
         let (observation, end) = rest.split_at(observations);
         let &[reward, terminated] = end else { panic!("{at}: {} values", row.len()) };
-        let step = Step { reward, terminated: terminated != 0.0, truncated: false };
-        let recorded = Transition { state, action: row[states], next, observation, step };
+        let terminated = terminated != 0.0;
+        let recorded = Transition { state, action: row[states], next, observation, reward, terminated };
         let reached = replay(&recorded);
         for (i, (&found, &next)) in reached.next.iter().zip(recorded.next).enumerate() {
             assert!(near(found, next), "{at}: element {i} of the state is {found}, recorded {next}");
@@ -79,8 +80,13 @@ fn check(name: &str, states: usize, observations: usize, mut replay: impl FnMut(
             );
         }
         assert_eq!((reached.next.len(), reached.observation.len()), (states, observations));
-        assert!(near(reached.step.reward, reward), "{at}: reward {}, recorded {reward}", reached.step.reward);
-        assert_eq!(reached.step.terminated, step.terminated, "{at}: terminated");
+        assert!(
+            near(reached.step.reward, recorded.reward),
+            "{at}: {:?}, recorded {}",
+            reached.step,
+            recorded.reward
+        );
+        assert_eq!(reached.step.terminated, recorded.terminated, "{at}: terminated");
         rows += 1;
     }
     assert!(rows > 0, "{} holds no transition", file.display());

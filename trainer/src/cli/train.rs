@@ -78,6 +78,9 @@ pub(super) struct Repeat {
 /// Changes of the model's recipe.
 #[derive(Debug, Default, clap::Args)]
 pub(super) struct Changes {
+    /// Train by this recipe, such as the recipe.toml of a run, instead of the model's own.
+    #[arg(long, value_name = "TOML")]
+    recipe: Option<PathBuf>,
     /// Passes over the training data, instead of the recipe's.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) epochs: Option<u32>,
@@ -105,7 +108,9 @@ impl Changes {
     }
 
     /// The recipe of a policy with these changes.
-    pub(super) fn change_policy(&self, mut recipe: reinforcement::Recipe) -> Result<reinforcement::Recipe> {
+    pub(super) fn change_policy(&self, own: reinforcement::Recipe) -> Result<reinforcement::Recipe> {
+        let model = own.model.clone();
+        let mut recipe = reinforcement::Recipe { model, ..self.base(own)? };
         if self.epochs.is_some() || self.batch.is_some() || self.threads.is_some() {
             bail!(
                 help = "--steps, --lr and --seed change the recipe of a policy",
@@ -119,6 +124,16 @@ impl Changes {
         Ok(recipe)
     }
 
+    /// The recipe in the file that is named, else `own`.
+    fn base<R: serde::de::DeserializeOwned>(&self, own: R) -> Result<R> {
+        let Some(path) = &self.recipe else { return Ok(own) };
+        let fail = |e: &dyn std::fmt::Display| {
+            miette!(help = "name a recipe.toml of the same kind of model", "{}: {e}", path.display())
+        };
+        let text = std::fs::read_to_string(path).map_err(|e| fail(&e))?;
+        toml::from_str(&text).map_err(|e| fail(&e))
+    }
+
     fn change_rate(&self, optimiser: &mut Optimiser) -> Result<()> {
         if let Some(lr) = self.lr {
             if !(lr.is_finite() && lr > 0.0) {
@@ -130,7 +145,9 @@ impl Changes {
     }
 
     /// `recipe` with these changes.
-    pub(super) fn change(&self, mut recipe: Recipe) -> Result<Recipe> {
+    pub(super) fn change(&self, own: Recipe) -> Result<Recipe> {
+        let model = own.model.clone();
+        let mut recipe = Recipe { model, ..self.base(own)? };
         let set = |slot: &mut usize, value: Option<u32>| *slot = value.map_or(*slot, |v| v as usize);
         set(&mut recipe.epochs, self.epochs);
         set(&mut recipe.batch, self.batch);

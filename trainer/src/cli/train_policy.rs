@@ -8,6 +8,7 @@ use dunlin_trainer::eval::policy::{self, FloatPolicy, Int8Policy, Returns};
 use dunlin_trainer::exec::{Device, Tensor, TensorData};
 use dunlin_trainer::export::{self, Quantised};
 use dunlin_trainer::graph::Graph;
+use dunlin_trainer::passes;
 use dunlin_trainer::quantise::Method;
 use dunlin_trainer::report::artifact::{self, Artifact, Measured};
 use dunlin_trainer::report::card::Metrics;
@@ -144,7 +145,12 @@ fn quantise(args: &Args, model: &PolicyModel, graph: &Graph) -> Result<Quantised
     let dims = [rows.len() / s.elements(), s.h as usize, s.w as usize, s.c as usize];
     let batch = Tensor::<4>::from_data(TensorData::new(rows, dims), &Device::flex());
     let method = args.calibration.method_or(Method::MinMax)?;
-    export::post_training_on(graph, &[vec![batch]], method, &export::Options::default())
+    let mut graph = graph.clone();
+    if let ActionSpace::Discrete(_) = model.env().action_space() {
+        // Only which action has the largest score matters.
+        passes::centre_scores(&mut graph);
+    }
+    export::post_training_on(&graph, &[vec![batch]], method, &export::Options::default())
         .map_err(|e| miette!(help = "--observer chooses another calibration", "{e}"))
 }
 

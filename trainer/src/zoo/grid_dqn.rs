@@ -1,10 +1,10 @@
 //! Value networks for the grid games: the architecture of MinAtar's DQN (Young and Tian 2019), a convolution and a dense
 //! layer, where Mnih et al. (2015) have three and one for pictures of 84x84.
 
-use crate::graph::{Graph, GraphError};
+use crate::graph::{Graph, GraphError, ValueId};
 use crate::net::Net;
-use crate::ops::Reshape;
-use crate::train::reinforcement::{Algorithm, Dqn, Evaluation, Recipe};
+use crate::ops::{Add, Reduce, ReduceFn, Reshape, Sub};
+use crate::train::reinforcement::{Algorithm, Dqn, Evaluation, Recipe, VALUES};
 use crate::train::{Optimiser, Schedule};
 use dunlin::shape::{Shape, Window};
 
@@ -19,14 +19,39 @@ pub const UNITS: u32 = 128;
 /// A board smaller than the kernel.
 pub fn network(name: &str, board: Shape, actions: u32) -> Result<Graph, GraphError> {
     let mut n = Net::new(name);
+    let x = features(&mut n, board)?;
+    let x = n.dense_relu("dense", x, UNITS)?;
+    let x = n.dense("value", x, actions)?;
+    n.finish(x)
+}
+
+/// [`network`] with a duelling head (Wang et al. 2016): the value of the board and the advantage of each action have half of the
+/// units each, and an action's value is the one plus the other less the mean advantage. Training wants [`VALUES`]; a policy needs
+/// the advantages only, which are the output, so that the value has no part in the program of a board.
+///
+/// # Errors
+/// As [`network`].
+pub fn duelling(name: &str, board: Shape, actions: u32) -> Result<Graph, GraphError> {
+    let mut n = Net::new(name);
+    let x = features(&mut n, board)?;
+    let a = n.dense_relu("advantage.dense", x, UNITS / 2)?;
+    let a = n.dense("advantage", a, actions)?;
+    let v = n.dense_relu("state.dense", x, UNITS / 2)?;
+    let v = n.dense("state", v, 1)?;
+    let mean = Reduce { function: ReduceFn::Mean, axes: [false, false, false, true] };
+    let mean = n.push("advantage.mean", mean, &[a])?;
+    let v = n.push("state.rest", Sub::default(), &[v, mean])?;
+    n.push(VALUES, Add::default(), &[a, v])?;
+    n.finish(a)
+}
+
+/// The convolution's channels of all cells in a row.
+fn features(n: &mut Net, board: Shape) -> Result<ValueId, GraphError> {
     let x = n.input("board", board)?;
     let x = n.conv_valid("conv", x, CHANNELS, Window::square(3, 1))?;
     let x = n.relu("conv.relu", x)?;
     let cells = n.shape(x).elements() as u32;
-    let x = n.push("flat", Reshape { shape: Shape::vector(cells) }, &[x])?;
-    let x = n.dense_relu("dense", x, UNITS)?;
-    let x = n.dense("value", x, actions)?;
-    n.finish(x)
+    n.push("flat", Reshape { shape: Shape::vector(cells) }, &[x])
 }
 
 /// How a game is learned within 0.5 M frames.

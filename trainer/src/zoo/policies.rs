@@ -86,7 +86,7 @@ const fn gradient(
 }
 
 /// All policies.
-pub const ALL: [PolicyModel; 9] = [
+pub const ALL: [PolicyModel; 12] = [
     gradient("cartpole-ppo", "CartPole-v1", gradients::cart_pole_ppo, (100, 500.0)),
     gradient("cartpole-a2c", "CartPole-v1", gradients::cart_pole_a2c, (100, 500.0)),
     gradient("cartpole-reinforce", "CartPole-v1", gradients::cart_pole_reinforce, (100, 500.0)),
@@ -94,8 +94,11 @@ pub const ALL: [PolicyModel; 9] = [
     gradient("pendulum-ppo", "Pendulum-v1", gradients::pendulum_ppo, (300, -180.0)),
     control("acrobot-dqn", "Acrobot-v1", control::acrobot, -90.0),
     control("mountaincar-dqn", "MountainCar-v0", control::mountain_car, -110.0),
+    grid("pong-dqn", "pong"),
     grid("breakout-dqn", "breakout"),
     grid("space-invaders-dqn", "space-invaders"),
+    grid("seaquest-dqn", "seaquest"),
+    grid("beam-rider-dqn", "beam-rider"),
 ];
 
 /// The policy of this name.

@@ -4,7 +4,7 @@ use crate::env::ActionSpace;
 use crate::graph::{Graph, GraphError, ValueId};
 use crate::net::Net;
 use crate::ops::{Constant, Init, Unary, UnaryFn};
-use crate::train::reinforcement::{CRITIC, LOG_STD};
+use crate::train::reinforcement::{CRITIC, LOG_STD, POLICY};
 use dunlin::shape::Shape;
 
 /// Gain of hidden layers at the start.
@@ -41,7 +41,7 @@ pub fn actor_critic(
     let mut net = Net::new(name);
     let x = net.input("observation", Shape::vector(observations))?;
     let hidden = trunk(&mut net, "actor", x, layers.actor, &layers.activation)?;
-    let policy = net.dense("policy", hidden, actions.outputs() as u32)?;
+    let policy = net.dense(POLICY, hidden, actions.outputs() as u32)?;
     net.initialise_by(policy, |_, _| Init::Orthogonal { gain: POLICY_GAIN });
     let hidden = trunk(&mut net, "value", x, layers.critic, &layers.activation)?;
     let critic = net.dense(CRITIC, hidden, 1)?;

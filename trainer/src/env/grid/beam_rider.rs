@@ -2,21 +2,29 @@
 //!
 //! Not a game of MinAtar; the rules are Atari's on a 10x10 grid:
 //! - The beams are columns 0, 2, 4, 6 and 8. The ship goes from beam to beam, one a frame. Column 9 shows its torpedoes.
-//! - A saucer appears at the top of a random beam every 12 frames where fewer than four are there. It comes down a row every 4
-//!   frames, and at every other such move on average goes over to a beam beside it while it is in the upper five rows. There it
-//!   also drops a bomb at every third move on average; bombs fall a row a frame. A saucer below the bottom row is gone.
+//! - A saucer appears at the top of a random beam every 12 frames where fewer than four are there. It comes down a row
+//!   every 4 frames. In the upper five rows it goes over to a beam beside it at every other such move on average, or
+//!   stays where it is at the edge, and drops a bomb at every third on average; bombs fall a row a frame. A saucer below
+//!   the bottom row is gone.
 //! - The ship may fire its laser every 5 frames. A shot rises a row a frame and removes a saucer, which pays 1.
 //! - From sector 2 on a meteor comes down a random beam every 20 frames, a row every 2 frames. Lasers stop at it; a
 //!   torpedo removes it, which pays 1.
-//! - The ship has three torpedoes in a sector. One rises a row a frame and removes all it meets: a saucer, a meteor, a bomb,
-//!   the sentinel.
-//! - When 15 saucers of a sector are shot, no more come; the sentinel crosses the top row from the left to the right, a column
-//!   every 4 frames. A torpedo that meets it pays 5. Whether it is hit or leaves, the next sector begins then. With the ramp, in
-//!   each sector saucers come a frame sooner (down to every 6 frames) and bombs are more likely, and in every other they move a
-//!   frame sooner (down to every 2 frames).
+//! - The ship has three torpedoes in a sector, and may launch one where it may fire. A torpedo rises a row a frame and
+//!   removes the first thing it meets: a saucer, which pays 1 too, a meteor, a bomb, which pays nothing, or the sentinel.
+//! - When 15 saucers of a sector are shot, no more come; the sentinel crosses the top row from the left to the right, a
+//!   column every 4 frames. A torpedo that meets it pays 5. Whether it is hit or leaves, the next sector begins then.
+//! - With the ramp, in each sector saucers come a frame sooner (down to every 6 frames) and bombs are more likely, and in
+//!   every other they move a frame sooner (down to every 2 frames).
 //! - The game is over when a saucer, a bomb or a meteor meets the ship.
 //!
 //! Actions: no-op, left, torpedo (up), right, fire.
+//!
+//! Measured over the episodes of seeds 0 to 299 (mean score, its standard error, mean number of frames):
+//!
+//! | player | score | error | frames |
+//! |---|---|---|---|
+//! | random | 2.26 | 0.11 | 58 |
+//! | written-down | 24.91 | 0.90 | 279 |
 
 #[cfg(test)]
 mod tests;

@@ -1,16 +1,23 @@
 //! Breakout: a paddle of one cell on the bottom row keeps a ball in play that breaks three rows of ten bricks.
 //!
 //! Rules, all MinAtar's:
-//! - The ball goes one cell along a diagonal each frame. It starts at the left or the right edge of row 3, going down and
-//!   inwards. Walls to the left and right turn it sideways, the ceiling turns it down.
-//! - A brick in its way is broken and pays 1; the ball stays in its row and turns back vertically. In the frame after it
-//!   broke a brick it passes through further bricks, until a frame in which it meets none.
-//! - When the ball would come to the bottom row: above the paddle it turns back vertically, staying in its row; where it
-//!   would come down on the paddle from the side, it goes back where it came from; else the game is over.
+//! - The ball goes one cell along a diagonal each frame. It starts at the left or the right edge of row 3, going down
+//!   and inwards. Walls to the left and right turn it sideways, the ceiling turns it down.
+//! - A brick in its way is broken and pays 1; the ball stays in its row and turns back vertically. In the frame after
+//!   it broke a brick it passes through further bricks, until a frame in which it meets none.
+//! - When the ball would come to the bottom row: above the paddle it turns back vertically, staying in its row; where
+//!   it would come down on the paddle from the side, it goes back where it came from; else the game is over.
 //! - When no brick is left at that moment, three new rows are there.
 //! - The difficulty does not ramp.
 //!
 //! Actions: no-op, left, right.
+//!
+//! Measured over the episodes of seeds 0 to 299 (mean score, its standard error, mean number of frames):
+//!
+//! | player | score | error | frames |
+//! |---|---|---|---|
+//! | random | 0.35 | 0.04 | 10 |
+//! | written-down | 10.83 | 0.58 | 128 |
 
 use super::board::{Board, Dice};
 use super::{Channel, Frame, Game, Move};

@@ -65,7 +65,8 @@ pub(super) fn breakout(seen: &[Board]) -> Move {
     towards(paddle.1, target, Move::Left, Move::Right)
 }
 
-/// The beam whose column is in danger soonest is left; else below the lowest saucer, and shoots.
+/// Leaves a beam that something comes down; else waits for the sentinel with a torpedo, or goes below the nearest beam
+/// with a saucer and shoots.
 pub(super) fn beam_rider(seen: &[Board]) -> Move {
     let [ship, saucers, meteors, sentinel, _, _, bombs, torpedoes] = seen else { return Move::Noop };
     let Some((_, here)) = first(ship) else { return Move::Noop };
@@ -77,10 +78,9 @@ pub(super) fn beam_rider(seen: &[Board]) -> Move {
     };
     let beams = || (0..SIDE as i8 - 1).step_by(2);
     let armed = !torpedoes.is_empty();
-    if let Some((_, column)) = first(sentinel) {
-        if armed && column + 2 == here && danger(here) > 1 {
-            return Move::Up;
-        }
+    // It goes about two columns while a torpedo rises.
+    if armed && first(sentinel).is_some_and(|(_, column)| column + 2 == here) && danger(here) > 1 {
+        return Move::Up;
     }
     if danger(here) <= 3 {
         if armed && danger(here) > 1 && meteors.column(here as usize).next_back().is_some_and(|row| row > 5) {
@@ -116,11 +116,7 @@ pub(super) fn space_invaders(seen: &[Board]) -> Move {
         if !(0..=LAST).contains(&column) {
             return 0;
         }
-        bombs
-            .column(column as usize)
-            .filter(|row| *row < SIDE - 1)
-            .next_back()
-            .map_or(99, |row| LAST - row as i8)
+        bombs.column(column as usize).rfind(|row| *row < SIDE - 1).map_or(99, |row| LAST - row as i8)
     };
     if danger(here) <= 3 {
         let safest = (-1..=1)
@@ -229,15 +225,13 @@ pub(super) fn seaquest(seen: &[Board]) -> Move {
         ahead(cell) && (cell.1 - here.1).abs() < 5
     });
     if !sea.safe(here) {
-        let away = sea.first_safe(&any);
-        return match away {
-            Some(action) => action,
-            None => Move::Fire,
-        };
+        return sea.first_safe(&any).unwrap_or(Move::Fire);
     }
     if aboard > 0 && here.0 > 0 && (aboard == 6 || air <= 2) {
-        let up = if sea.safe(sea.after(Move::Up)) { Some(Move::Up) } else { None };
-        return up.or_else(|| sea.first_safe(&[Move::Left, Move::Right, Move::Noop])).unwrap_or(Move::Up);
+        if sea.safe(sea.after(Move::Up)) {
+            return Move::Up;
+        }
+        return sea.first_safe(&[Move::Left, Move::Right, Move::Noop]).unwrap_or(Move::Up);
     }
     if here.0 == 0 {
         return sea.first_safe(&[Move::Down, Move::Noop]).unwrap_or(Move::Noop);
@@ -251,10 +245,7 @@ pub(super) fn seaquest(seen: &[Board]) -> Move {
         return sea.first_safe(&sea.approach(to)).unwrap_or(Move::Noop);
     }
     // A row of an enemy, and facing it.
-    if let Some(to) = sea.nearest(sea.enemies().map(|(cell, _)| cell)) {
-        if (to.1 - here.1).abs() > 2 || to.0 == here.0 {
-            return sea.first_safe(&sea.approach(to)).unwrap_or(Move::Noop);
-        }
-    }
-    sea.first_safe(&sea.approach((4, 5))).unwrap_or(Move::Noop)
+    let prey = sea.nearest(sea.enemies().map(|(cell, _)| cell));
+    let to = prey.filter(|to| (to.1 - here.1).abs() > 2 || to.0 == here.0).unwrap_or((4, 5));
+    sea.first_safe(&sea.approach(to)).unwrap_or(Move::Noop)
 }

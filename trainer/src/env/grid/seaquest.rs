@@ -1,6 +1,6 @@
 //! Seaquest: a submarine shoots fish and submarines, gathers divers, and must surface for air with a diver on board.
 //!
-//! Rules, MinAtar's but for the last two:
+//! Rules, MinAtar's but for the last:
 //! - The submarine starts at the surface (row 0), facing left, and may dive to row 8. It moves one cell a frame; moves to the
 //!   side turn it. It may shoot every 5 frames; bullets go one column a frame the way it faces.
 //! - Every 20 frames an enemy comes in at the left or right of a row from 1 to 8: a submarine once in three, else a fish;
@@ -16,9 +16,15 @@
 //!   surfacing without a diver.
 //! - In MinAtar's code a delivery of six leaves −1 divers, so that the next diver counts for nothing; here it leaves 0, as
 //!   MinAtar's description has it.
-//! - In the one frame between the last unit of oxygen and the end MinAtar's gauge shows nine cells; here none.
 //!
 //! Actions: no-op, left, up, right, down, fire.
+//!
+//! Measured over the episodes of seeds 0 to 299 (mean score, its standard error, mean number of frames):
+//!
+//! | player | score | error | frames |
+//! |---|---|---|---|
+//! | random | 0.15 | 0.03 | 33 |
+//! | written-down | 39.62 | 2.01 | 585 |
 
 #[cfg(test)]
 mod tests;

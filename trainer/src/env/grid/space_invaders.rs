@@ -1,15 +1,23 @@
 //! Space Invaders: a cannon on the bottom row shoots at a block of 24 aliens that come down and shoot back.
 //!
 //! Rules, all MinAtar's:
-//! - The aliens, four rows of six, move one column to the side every 12 frames, or as many frames as there are aliens where
-//!   these are fewer. When one is at the edge they go down a row instead and turn.
-//! - The cannon may shoot every 5 frames. Its bullets rise a row each frame; one that meets an alien removes it and pays 1.
-//! - Every 10 frames the lowest alien of the column nearest to the cannon (the left one of two) shoots; bullets fall a row
-//!   each frame and do not meet those of the cannon.
+//! - The aliens, four rows of six, move one column to the side every 12 frames, or as many frames as there are aliens
+//!   where these are fewer. When one is at the edge they go down a row instead and turn.
+//! - The cannon may shoot every 5 frames. Its bullets rise a row each frame; one that meets an alien removes it and
+//!   pays 1.
+//! - Every 10 frames the lowest alien of the column nearest to the cannon (the left one of two) shoots; bullets fall a
+//!   row each frame and do not meet those of the cannon.
 //! - When all aliens are gone the next 24 are there. With the ramp their interval is then one frame shorter, down to 6.
 //! - The game is over when a bullet or an alien meets the cannon, or when an alien would go below the bottom row.
 //!
 //! Actions: no-op, left, right, fire.
+//!
+//! Measured over the episodes of seeds 0 to 299 (mean score, its standard error, mean number of frames):
+//!
+//! | player | score | error | frames |
+//! |---|---|---|---|
+//! | random | 3.77 | 0.18 | 55 |
+//! | written-down | 39.80 | 1.74 | 374 |
 
 use super::board::{Board, Dice, SIDE};
 use super::{Channel, Frame, Game, Move};

@@ -141,3 +141,70 @@ fn games_are_found_by_name() {
     }
     assert!(by_name("tetris").is_none());
 }
+
+/// The tables in the documentation of the games are what is measured; this test prints the rows they should have.
+#[test]
+fn scores_of_random_and_scripted_play_are_those_of_the_documentation() {
+    use measure::{Player, score};
+    let sources = [
+        include_str!("pong.rs"),
+        include_str!("breakout.rs"),
+        include_str!("space_invaders.rs"),
+        include_str!("seaquest.rs"),
+        include_str!("beam_rider.rs"),
+    ];
+    let mut wrong = String::new();
+    for (entry, source) in ALL.iter().zip(sources) {
+        let mut means = [0.0; 2];
+        for (mean, (name, player)) in
+            means.iter_mut().zip([("random", Player::Random), ("written-down", Player::Scripted)])
+        {
+            let s = score(entry, player, Options::default(), 0..300);
+            assert_eq!(s.truncated, 0, "{}", entry.name);
+            *mean = s.mean;
+            let row = format!("//! | {name} | {:.2} | {:.2} | {:.0} |", s.mean, s.standard_error, s.frames);
+            if !source.lines().any(|line| line == row) {
+                wrong.push_str(&format!("{}: {row}\n", entry.name));
+            }
+        }
+        // Low but not nothing, and much room above.
+        assert!(means[0] > 0.0 && means[1] > 5.0 * means[0], "{} {means:?}", entry.name);
+    }
+    assert!(wrong.is_empty(), "rows missing:\n{wrong}");
+}
+
+/// FNV-1a of observations, rewards and ends, over episodes of play between random and written-down: long enough to meet
+/// every rule. These very frames were compared with MinAtar 1.0.15; a new fingerprint needs a new comparison.
+#[test]
+fn frames_are_those_compared_with_minatar() {
+    let expected = [
+        ("breakout", 1784, 0x2f63_e078_67a7_d9df),
+        ("space-invaders", 13554, 0xec16_047f_2309_421e),
+        ("seaquest", 26340, 0x5bd1_9f6d_5f69_2ecf),
+    ];
+    for (name, frames, fingerprint) in expected {
+        let entry = by_name(name).expect("it is a game");
+        let mut env = (entry.make)(Options { sticky: 0.0, limit: 3000, ..Options::default() });
+        let mut seen = observation(&*env);
+        let (mut hash, mut count) = (0xcbf2_9ce4_8422_2325_u64, 0);
+        let mut add = |byte: u8| hash = (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
+        for seed in 0..60 {
+            let mut dice = Dice::new(1000 + seed);
+            env.reset(seed, &mut seen);
+            seen.iter().for_each(|&x| add(x as u8));
+            loop {
+                let random = dice.below(if seed % 3 == 0 { 2 } else { 12 }) == 0;
+                let action = if random { dice.below(entry.moves.len()) } else { (entry.scripted)(&seen) };
+                let step = env.step(Action::Discrete(action), &mut seen);
+                seen.iter().for_each(|&x| add(x as u8));
+                add(step.reward as u8);
+                add(step.terminated.into());
+                count += 1;
+                if step.done() {
+                    break;
+                }
+            }
+        }
+        assert_eq!((count, hash), (frames, fingerprint), "{name}");
+    }
+}

@@ -1,6 +1,7 @@
 //! Deep Q-learning (Mnih et al. 2013 and 2015), with what Rainbow (Hessel et al. 2018) found to help: double estimation (van
 //! Hasselt et al. 2016), prioritised replay (Schaul et al. 2016) and returns of several steps (Sutton 1988). A duelling head
-//! (Wang et al. 2016) is a matter of the network: any graph whose first output holds a value for each action will do.
+//! (Wang et al. 2016) is a matter of the network: any graph will do in which [`VALUES`] or else the first output holds a value for
+//! each action.
 
 use super::lanes::{Episode, Lanes};
 use super::learner::{Learner, look};
@@ -14,6 +15,9 @@ use rand::Rng;
 use rand_pcg::Pcg64;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
+
+/// Name of the values of actions in a network whose output is something else.
+pub const VALUES: &str = "values";
 
 /// Numbers of deep Q-learning. Steps are those of the environment, over all lanes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -97,7 +101,7 @@ impl<'a> Dqner<'a> {
         Ok(Self {
             recipe,
             numbers,
-            output: graph.outputs[0],
+            output: graph.value_named(VALUES).unwrap_or(graph.outputs[0]),
             target: learner.weights().clone(),
             replay: Replay::new(numbers.replay, each, numbers.prioritised.is_some()),
             recent: vec![VecDeque::new(); recipe.lanes],

@@ -17,13 +17,14 @@ mod ppo;
 mod recipe;
 mod reinforce;
 mod replay;
+pub mod tabular;
 #[cfg(test)]
 mod tests;
 
 pub use a2c::A2c;
-pub use actor_critic::{CRITIC, LOG_STD};
+pub use actor_critic::{CRITIC, LOG_STD, POLICY};
 pub use advantage::{After, advantages};
-pub use dqn::{Dqn, Prioritised};
+pub use dqn::{Dqn, Prioritised, VALUES};
 pub use lanes::{Actions, Episode, Lanes, Reply};
 pub use learner::{Learner, look};
 pub use objective::Objective;
