@@ -6,6 +6,7 @@
 //! functions from `libm`.
 
 pub mod draw;
+pub mod walker;
 
 use dunlin::shape::Shape;
 use serde::{Deserialize, Serialize};
