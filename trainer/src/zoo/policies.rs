@@ -86,12 +86,13 @@ const fn gradient(
 }
 
 /// All policies.
-pub const ALL: [PolicyModel; 12] = [
+pub const ALL: [PolicyModel; 13] = [
     gradient("cartpole-ppo", "CartPole-v1", gradients::cart_pole_ppo, (100, 500.0)),
     gradient("cartpole-a2c", "CartPole-v1", gradients::cart_pole_a2c, (100, 500.0)),
     gradient("cartpole-reinforce", "CartPole-v1", gradients::cart_pole_reinforce, (100, 500.0)),
     gradient("acrobot-ppo", "Acrobot-v1", gradients::acrobot_ppo, (100, -90.0)),
     gradient("pendulum-ppo", "Pendulum-v1", gradients::pendulum_ppo, (300, -180.0)),
+    PolicyModel { bar: None, ..gradient("walker-ppo", "walker", gradients::walker_ppo, (100, 0.0)) },
     control("acrobot-dqn", "Acrobot-v1", control::acrobot, -90.0),
     control("mountaincar-dqn", "MountainCar-v0", control::mountain_car, -110.0),
     grid("pong-dqn", "pong"),
