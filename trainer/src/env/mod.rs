@@ -18,6 +18,7 @@ mod taxi;
 #[cfg(test)]
 mod testing;
 pub mod vector;
+pub mod walker;
 mod world;
 
 pub use acrobot::Acrobot;
@@ -215,6 +216,7 @@ pub fn make(name: &str) -> Option<Box<dyn Env>> {
         "CartPole-v1" => Box::new(CartPole::default()),
         "Acrobot-v1" => Box::new(Acrobot::default()),
         "MountainCar-v0" => Box::new(MountainCar::default()),
+        "walker" => Box::new(walker::Walker::new()),
         "Pendulum-v1" => Box::new(Pendulum::default()),
         "FrozenLake-v1" => Box::new(FrozenLake::small(true)),
         "FrozenLake8x8-v1" => Box::new(FrozenLake::large(true)),

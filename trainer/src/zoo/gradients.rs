@@ -65,3 +65,10 @@ pub fn acrobot_ppo(model: &str) -> Recipe {
 pub fn pendulum_ppo(model: &str) -> Recipe {
     recipe(model, 500_000, 0.95, 1e-3, Algorithm::Ppo(ppo(128, 0.95, objective(0.1, 0.0))))
 }
+
+/// The walker by PPO.
+pub fn walker_ppo(model: &str) -> Recipe {
+    let numbers = Ppo { batch: 512, ..ppo(128, 0.95, objective(1.0, 0.0)) };
+    let recipe = recipe(model, 3_000_000, 0.99, 1e-3, Algorithm::Ppo(numbers));
+    Recipe { lanes: 32, ..recipe }
+}

@@ -4,7 +4,7 @@ use crate::env::ActionSpace;
 use crate::graph::{Graph, GraphError, ValueId};
 use crate::net::Net;
 use crate::ops::{Constant, Init, Unary, UnaryFn};
-use crate::train::reinforcement::{CRITIC, LOG_STD};
+use crate::train::reinforcement::{CRITIC, LOG_STD, POLICY};
 use dunlin::shape::Shape;
 
 /// Gain of hidden layers at the start.
@@ -26,8 +26,9 @@ pub struct Layers<'a> {
     pub spread: f32,
 }
 
-/// A policy for `observations` numbers seen: input `observation`, output `policy` (logits of actions or means of numbers);
-/// the critic and, for numbers, the logarithms of their standard deviations are values that are no outputs.
+/// A policy for `observations` numbers seen: input `observation`, output the logits of actions, or the means of numbers,
+/// clamped to the largest bound, so that integers need not reach further. The critic and, for numbers, the logarithms of
+/// their standard deviations are values that are no outputs.
 ///
 /// # Errors
 /// Sizes of zero.
@@ -40,22 +41,18 @@ pub fn actor_critic(
     let mut net = Net::new(name);
     let x = net.input("observation", Shape::vector(observations))?;
     let hidden = trunk(&mut net, "actor", x, layers.actor, &layers.activation)?;
-    let policy = net.dense("policy", hidden, actions.outputs() as u32)?;
+    let policy = net.dense(POLICY, hidden, actions.outputs() as u32)?;
     net.initialise_by(policy, |_, _| Init::Orthogonal { gain: POLICY_GAIN });
     let hidden = trunk(&mut net, "value", x, layers.critic, &layers.activation)?;
     let critic = net.dense(CRITIC, hidden, 1)?;
     net.initialise_by(critic, |_, _| Init::Orthogonal { gain: 1.0 });
-    let bounds = match actions {
-        ActionSpace::Discrete(_) => None,
-        ActionSpace::Continuous(bounds) => Some(bounds),
-    };
-    if let Some(bounds) = bounds {
-        let constant = Constant { shape: Shape::vector(bounds.len() as u32) };
-        let log_std = net.push(LOG_STD, constant, &[])?;
-        let largest = bounds.iter().copied().fold(0.0, f32::max);
-        net.initialise_by(log_std, |_, _| Init::Constant { value: (layers.spread * largest).ln() });
-    }
-    net.finish(policy)
+    let ActionSpace::Continuous(bounds) = actions else { return net.finish(policy) };
+    let bound = bounds.iter().copied().fold(0.0, f32::max);
+    let log_std = net.push(LOG_STD, Constant { shape: Shape::vector(bounds.len() as u32) }, &[])?;
+    net.initialise_by(log_std, |_, _| Init::Constant { value: (layers.spread * bound).ln() });
+    let clamp = Unary { function: UnaryFn::Clamp { lo: -bound, hi: bound } };
+    let clamped = net.push("action", clamp, &[policy])?;
+    net.finish(clamped)
 }
 
 fn trunk(
@@ -70,7 +67,7 @@ fn trunk(
         let layer = format!("{name}{}", i + 1);
         let y = net.dense(&layer, x, *size)?;
         net.initialise_by(y, |_, _| Init::Orthogonal { gain: HIDDEN_GAIN });
-        x = net.push(&format!("{layer}.act"), Unary { function: activation.clone() }, &[y])?;
+        x = net.push(&format!("{layer}.act"), Unary { function: *activation }, &[y])?;
     }
     Ok(x)
 }
@@ -78,6 +75,7 @@ fn trunk(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ops::Op;
     use crate::passes::optimise;
 
     const LAYERS: Layers<'_> =
@@ -93,6 +91,9 @@ mod tests {
             let names: Vec<&str> = graph.nodes.iter().map(|n| n.name.as_str()).collect();
             assert_eq!(names, ["actor1", "actor2", "policy"]);
             assert_eq!(graph.weight_count(), 4 * 8 + 8 * 8 + 8 * 3);
+            let bounded = matches!(actions, ActionSpace::Continuous(_));
+            let Op::Dense(last) = &graph.nodes[2].op else { panic!("{:?}", graph.nodes[2].op) };
+            assert_eq!(last.fused.bounds() == (-2.0, 2.0), bounded);
         }
     }
 

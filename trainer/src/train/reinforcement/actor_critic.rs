@@ -1,8 +1,8 @@
 //! Policies that draw their actions, with a critic that estimates what is to come.
 //!
-//! Of the graph, the first output is the policy, which is deployed: logits of actions, or means of numbers. The values
-//! named [`CRITIC`] and, for numbers, [`LOG_STD`] are no outputs, so that an export of the trained graph drops what only
-//! they need.
+//! Of the graph, the first output is the policy, which is deployed: logits of actions, or means of numbers. Where it is
+//! something made of them, a clamp say, [`POLICY`] names them, so that gradients come through. The values named [`CRITIC`]
+//! and, for numbers, [`LOG_STD`] are no outputs, so that an export of the trained graph drops what only they need.
 
 use super::advantage::After;
 use super::distribution::{
@@ -15,6 +15,9 @@ use super::{Recipe, TrainError, advantages, generator};
 use crate::env::{Action, ActionSpace};
 use crate::graph::{Graph, ValueId};
 use burn::tensor::{Device, Tensor, TensorData};
+
+/// Name of the logits or means in a network whose output is something else.
+pub const POLICY: &str = "policy";
 
 /// Name of the value that estimates the discounted sum of the rewards to come.
 pub const CRITIC: &str = "critic";
@@ -83,7 +86,7 @@ impl ActorCritic {
     /// Finds the values.
     pub(super) fn new(graph: &Graph, space: &ActionSpace) -> Result<Self, TrainError> {
         let find = |name: &str| graph.value_named(name);
-        let policy = graph.outputs[0];
+        let policy = find(POLICY).unwrap_or(graph.outputs[0]);
         let outputs = space.outputs();
         let refuse = |text: String| Err(TrainError::Recipe(format!("`{}` {text}", graph.name)));
         let fits = |v: ValueId, wanted: usize| graph.shape(v).elements() == wanted;

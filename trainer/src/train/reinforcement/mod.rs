@@ -22,7 +22,7 @@ pub mod tabular;
 mod tests;
 
 pub use a2c::A2c;
-pub use actor_critic::{CRITIC, LOG_STD};
+pub use actor_critic::{CRITIC, LOG_STD, POLICY};
 pub use advantage::{After, advantages};
 pub use dqn::{Dqn, Prioritised, VALUES};
 pub use lanes::{Actions, Episode, Lanes, Reply};
