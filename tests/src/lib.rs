@@ -12,4 +12,5 @@ pub mod mutate;
 pub mod oracle;
 pub mod packed;
 pub mod passing;
+pub mod policies;
 pub mod walkers;
