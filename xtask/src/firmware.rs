@@ -10,6 +10,14 @@ use crate::paths;
 use crate::setup::{AARCH64, Setup, Toolchain};
 use crate::steps::call;
 
+/// Packages of the firmware that the host runs, too: what they are called, and how cargo selects them.
+pub(crate) const ON_HOST: [(&str, &[&str]); 3] = [
+    ("tracker", &["--package", "dunlin-track"]),
+    ("plant", &["--package", "dunlin-plant"]),
+    // Without the services, which log as only a board can.
+    ("control loop", &["--package", "dunlin-app", "--no-default-features", "--features", "policy"]),
+];
+
 /// Builds the image of `board` and puts it where the emulator looks for it.
 pub(crate) fn build(toolchain: &Toolchain, board: &Board) -> Result<PathBuf, String> {
     build_binary(toolchain, board, board.name, &[])

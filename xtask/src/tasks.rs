@@ -92,10 +92,10 @@ pub(crate) fn test(arguments: &[&str]) -> Result<(), String> {
         call(&mut command)
     });
     // The parts of the firmware that the host runs, too.
-    for (what, package) in [("tracker", "dunlin-track"), ("plant", "dunlin-plant")] {
+    for (what, package) in firmware::ON_HOST {
         steps.run(what, || {
             let mut command = host_cargo();
-            call(command.args(["test", "--package", package]).current_dir(paths::root().join("firmware")))
+            call(command.arg("test").args(package).current_dir(paths::root().join("firmware")))
         });
     }
     steps.run("workspace tests", || {

@@ -3,7 +3,7 @@
 use dunlin::{Model, Observer, Session};
 use dunlin_emulator::record::{self, FailedAt, Kind, Sink, Span};
 
-use crate::{Failure, Platform, table_bytes};
+use crate::serve::{Failure, Platform, table_bytes};
 
 pub(crate) struct Writer<'a, P: Platform> {
     pub(crate) platform: &'a mut P,
