@@ -5,6 +5,7 @@
 
 pub mod attack;
 pub mod cases;
+pub mod disturbed;
 pub mod draw;
 pub mod golden;
 pub mod host;

@@ -1,11 +1,20 @@
-//! Policies that are made without training: their layers are those of trained ones, so that what they cost is real.
+//! Policies that are made without training, and their loop on the host.
+//!
+//! The layers are those of trained policies, so that what they cost is real.
 
 use crate::golden::network::{Network, factor};
-use dunlin::AlignedVec;
 use dunlin::format::{OwnedMetadata, Place, Tensor, encode};
 use dunlin::ops::{Add, Conv2d, Dense, Filter, Op, Reshape};
 use dunlin::quant::{Clamp, QParams, Requant};
 use dunlin::shape::{Shape, Window};
+use dunlin::{AlignedVec, Model, Session, Storage};
+use dunlin_app::policy::{
+    self, Action, ActionSpace, Actuator, Controller, Normalisation, Policy, Sensor, Ticks,
+};
+use dunlin_emulator::ControlJob;
+use dunlin_emulator::link::{MOST_ACTIONS, MOST_NUMBERS};
+use dunlin_emulator::policy::Fault;
+use std::convert::Infallible;
 
 /// Neurons of each of the two hidden layers of [`cart_pole`].
 pub const HIDDEN: usize = 64;
@@ -111,4 +120,93 @@ pub fn leaky(len: u32) -> AlignedVec {
     net.node(Op::Add(op), &[state, observation], &[state]);
     (net.spec.inputs, net.spec.outputs) = (vec![observation], vec![state]);
     encode(&net.spec).expect("a valid policy")
+}
+
+/// A sensor that is written to.
+struct Observed(Vec<f32>);
+
+impl Sensor for Observed {
+    type Error = Infallible;
+
+    fn read(&mut self, observation: &mut [f32]) -> Result<(), Infallible> {
+        observation.copy_from_slice(&self.0);
+        Ok(())
+    }
+}
+
+/// Keeps the last action: its index, or the bits of its numbers; nothing for the safe action.
+#[derive(Default)]
+struct Kept(Vec<u32>);
+
+impl Actuator for Kept {
+    type Error = Infallible;
+
+    fn act(&mut self, action: Action<'_>) -> Result<(), Infallible> {
+        self.0 = match action {
+            Action::Discrete(index) => vec![index as u32],
+            Action::Continuous(numbers) => numbers.iter().map(|x| x.to_bits()).collect(),
+        };
+        Ok(())
+    }
+
+    fn safe(&mut self) -> Result<(), Infallible> {
+        self.0.clear();
+        Ok(())
+    }
+}
+
+/// A clock that a function reads.
+type Clock = Ticks<fn() -> u32>;
+
+/// A control loop on the host: what a board does, without its time.
+pub struct HostLoop<'a, 'm> {
+    controller: Controller<'a, 'm, Observed, Kept, Clock>,
+}
+
+impl HostLoop<'_, '_> {
+    /// Gives `test` the loop of `job`.
+    ///
+    /// # Panics
+    /// The model is refused, or it is none of this job.
+    pub fn with<R>(job: &ControlJob, test: impl FnOnce(&mut HostLoop<'_, '_>) -> R) -> R {
+        let file = AlignedVec::from_slice(&job.model);
+        let mut tables = Box::new(Storage::<1024, 2048, 4096>::new());
+        let model = Model::parse(file.as_slice(), &mut tables).expect("a valid model");
+        let mut arena = AlignedVec::zeroed(model.arena_bytes());
+        let mut state = AlignedVec::zeroed(model.state_bytes());
+        let session = Session::with_state(&model, arena.as_mut_slice(), state.as_mut_slice());
+        let space = match &job.actions {
+            dunlin_emulator::ActionSpace::Discrete(count) => ActionSpace::Discrete(*count as usize),
+            dunlin_emulator::ActionSpace::Continuous(bounds) => ActionSpace::Continuous(bounds),
+        };
+        let mut memory = [0.0; MOST_NUMBERS + MOST_ACTIONS];
+        let normalisation = Normalisation { centre: &job.centre, spread: &job.spread };
+        let mut policy = Policy::new(session.expect("memory"), normalisation, space, &mut memory)
+            .expect("a policy of this job");
+        let sensor = Observed(vec![0.0; policy.observation().len()]);
+        // Time stands still.
+        let clock: Clock = Ticks::new(1_000_000, || 0);
+        let controller = Controller::new(policy, sensor, Kept::default(), clock, job.period_us);
+        test(&mut HostLoop { controller: controller.expect("a period") })
+    }
+
+    /// Begins an episode.
+    pub fn begin(&mut self) {
+        self.controller.begin();
+    }
+
+    /// What is done on this observation, as a board reports it.
+    ///
+    /// # Panics
+    /// The observation has another length than the policy takes.
+    pub fn step(&mut self, observation: &[f32]) -> (Option<Fault>, Vec<u32>) {
+        self.controller.sensor().0.copy_from_slice(observation);
+        let fault = self.controller.step().err().map(|fault| match fault {
+            policy::Fault::Sensor => Fault::Sensor,
+            policy::Fault::NotFinite => Fault::NotFinite,
+            policy::Fault::Overrun => Fault::Overrun,
+            policy::Fault::Actuator => Fault::Actuator,
+        });
+        (fault, self.controller.actuator().0.clone())
+    }
 }

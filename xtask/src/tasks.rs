@@ -142,7 +142,9 @@ fn measuring(target: &str, name: &str) -> Result<std::process::Command, String> 
     // The boards whose figures are kept.
     for board in [&MPS2_AN386, &MPS3_AN547] {
         firmware::build(toolchain, board)?;
-        firmware::build_tracking(toolchain, board)?;
+        for (service, _) in firmware::SERVICES {
+            firmware::build_service(toolchain, board, service)?;
+        }
     }
     firmware::plugin()?;
     firmware::metered()?;

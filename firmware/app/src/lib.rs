@@ -4,6 +4,8 @@
 #![no_std]
 #![warn(missing_docs)]
 
+#[cfg(feature = "control")]
+pub mod control;
 #[cfg(feature = "policy")]
 pub mod policy;
 #[cfg(feature = "serve")]

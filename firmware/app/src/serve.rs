@@ -38,6 +38,9 @@ pub trait Platform {
     /// Time of `CALIBRATION_INSTRUCTIONS` instructions.
     fn calibrate(&mut self) -> Span;
 
+    /// Ticks of the board's timer, modulo 2^32, without waiting for the next.
+    fn ticks() -> u32;
+
     /// The deepest stack so far, bytes.
     fn peak_stack(&mut self) -> u32;
 }
@@ -97,6 +100,8 @@ pub(crate) enum Failure {
     Input(SessionError),
     #[cfg(feature = "track")]
     Tracker(dunlin_track::Int8Error),
+    #[cfg(feature = "control")]
+    Policy(crate::policy::Unfit),
     InputCount {
         given: usize,
         expected: usize,

@@ -90,6 +90,11 @@ impl<P: Platform> Writer<'_, P> {
                 defmt::error!("job {=u32}: {}", job, error);
                 FailedAt::Tracker
             }
+            #[cfg(feature = "control")]
+            Failure::Policy(error) => {
+                defmt::error!("job {=u32}: {}", job, error);
+                FailedAt::Policy
+            }
             Failure::InputCount { given, expected } => {
                 defmt::error!(
                     "job {=u32}: {=usize} inputs given, the model has {=usize}",

@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use dunlin_emulator::board::{BOARDS, Board, TRACKING};
+use dunlin_emulator::board::{BOARDS, Board};
 
 use crate::cross::{Cross, host_cargo};
 use crate::setup::{DISTRIBUTION_CLIPPY, Setup, Toolchain};
@@ -58,7 +58,11 @@ pub(crate) fn lint() -> Result<(), String> {
         Ok(toolchain) => {
             steps.run("clippy, firmware", || {
                 BOARDS.iter().try_for_each(|board| clippy_board(toolchain, board, &[]))?;
-                TRACKING.iter().try_for_each(|board| clippy_board(toolchain, board, &["--features", "track"]))
+                firmware::SERVICES.iter().try_for_each(|(service, boards)| {
+                    boards
+                        .iter()
+                        .try_for_each(|board| clippy_board(toolchain, board, &["--features", service]))
+                })
             });
         }
         Err(reason) => steps.left_out("clippy, firmware", &reason),
