@@ -14,4 +14,5 @@ pub mod oracle;
 pub mod packed;
 pub mod passing;
 pub mod policies;
+pub mod table;
 pub mod walkers;

@@ -2,6 +2,7 @@
 //!
 //! The layers are those of trained policies, so that what they cost is real.
 
+use crate::draw::Draw;
 use crate::golden::network::{Network, factor};
 use dunlin::format::{OwnedMetadata, Place, Tensor, encode};
 use dunlin::ops::{Add, Conv2d, Dense, Filter, Op, Reshape};
@@ -11,9 +12,10 @@ use dunlin::{AlignedVec, Model, Session, Storage};
 use dunlin_app::policy::{
     self, Action, ActionSpace, Actuator, Controller, Normalisation, Policy, Sensor, Ticks,
 };
-use dunlin_emulator::ControlJob;
 use dunlin_emulator::link::{MOST_ACTIONS, MOST_NUMBERS};
 use dunlin_emulator::policy::Fault;
+use dunlin_emulator::{ControlJob, Plant};
+use dunlin_plant::CartPole;
 use std::convert::Infallible;
 
 /// Neurons of each of the two hidden layers of [`cart_pole`].
@@ -120,6 +122,48 @@ pub fn leaky(len: u32) -> AlignedVec {
     net.node(Op::Add(op), &[state, observation], &[state]);
     (net.spec.inputs, net.spec.outputs) = (vec![observation], vec![state]);
     encode(&net.spec).expect("a valid policy")
+}
+
+/// Time for a step of the jobs below, in microseconds: that of a cart and pole.
+pub const PERIOD_US: u32 = 20_000;
+
+/// The policy that balances a pole; everything that balances takes this one.
+pub fn balancing(controlled: Plant) -> ControlJob {
+    const SPREAD: [f32; 4] = [2.4, 3.0, 0.21, 3.5];
+    ControlJob {
+        name: "cart-pole".into(),
+        model: cart_pole(SPREAD).as_slice().to_vec(),
+        centre: vec![0.0],
+        spread: SPREAD.to_vec(),
+        actions: dunlin_emulator::ActionSpace::Discrete(2),
+        controlled,
+        steps: CartPole::STEPS,
+        period_us: PERIOD_US,
+    }
+}
+
+/// States from which a pole is to be balanced.
+pub fn starts(count: usize) -> Vec<[f32; 4]> {
+    let mut draw = Draw::seeded(5);
+    let mut start = || draw.range(-1000, 1000) as f32 / 1000.0 * CartPole::START as f32;
+    (0..count).map(|_| [start(), start(), start(), start()]).collect()
+}
+
+/// A policy of a grid game with so many channels and six actions, and so many of its pictures, sparse ones of zeros and ones.
+pub fn playing(channels: u32, steps: u32) -> ControlJob {
+    let mut draw = Draw::seeded(8);
+    let elements = steps * 100 * channels;
+    let observations = (0..elements).map(|_| f32::from(u8::from(draw.chance(10)))).collect();
+    ControlJob {
+        name: format!("grid-{channels}"),
+        model: grid(channels, 6).as_slice().to_vec(),
+        centre: vec![0.0],
+        spread: vec![1.0],
+        actions: dunlin_emulator::ActionSpace::Discrete(6),
+        controlled: Plant::Given(observations),
+        steps,
+        period_us: PERIOD_US,
+    }
 }
 
 /// A sensor that is written to.

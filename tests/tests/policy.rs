@@ -15,16 +15,15 @@ use dunlin_plant::CartPole;
 use dunlin_tests::disturbed::{Disturbances, Disturbed};
 use dunlin_tests::draw::Draw;
 use dunlin_tests::packed::packed;
-use dunlin_tests::policies::{HostLoop, cart_pole, grid, leaky};
+use dunlin_tests::policies::{HostLoop, PERIOD_US, balancing, leaky, playing, starts};
 use std::io::Write;
 use std::net::TcpStream;
 use std::time::Duration;
 
 /// Each board and the core that its files are packed for.
 const BOARDS: [(&Board, Target); 2] = [(&MPS2_AN386, Target::CortexM4), (&MPS3_AN547, Target::CortexM55)];
-/// Steps of an episode, and their period.
+/// Steps of an episode.
 const STEPS: u32 = CartPole::STEPS;
-const PERIOD_US: u32 = 20_000;
 /// After which time the host asks again.
 const PATIENCE: Duration = Duration::from_millis(500);
 /// The same on a line that loses frames.
@@ -32,30 +31,6 @@ const IMPATIENCE: Duration = Duration::from_millis(20);
 
 fn say(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
-}
-
-/// Position, velocity, angle and angular velocity are divided by these.
-const SPREAD: [f32; 4] = [2.4, 3.0, 0.21, 3.5];
-
-/// The policy that balances a pole; all tests of balancing take this one.
-fn balancing(controlled: Plant) -> ControlJob {
-    ControlJob {
-        name: "cart and pole".into(),
-        model: cart_pole(SPREAD).as_slice().to_vec(),
-        centre: vec![0.0],
-        spread: SPREAD.to_vec(),
-        actions: ActionSpace::Discrete(2),
-        controlled,
-        steps: STEPS,
-        period_us: PERIOD_US,
-    }
-}
-
-/// States from which episodes begin.
-fn starts(count: usize) -> Vec<[f32; 4]> {
-    let mut draw = Draw::seeded(5);
-    let mut start = || draw.range(-1000, 1000) as f32 / 1000.0 * CartPole::START as f32;
-    (0..count).map(|_| [start(), start(), start(), start()]).collect()
 }
 
 /// Whether there is anything to emulate with; says so where there is not.
@@ -194,22 +169,8 @@ fn numbers_and_memory_are_those_of_the_host_and_no_number_is_a_fault() {
 
 #[test]
 fn a_game_on_a_grid_is_played_as_on_the_host() {
-    let (channels, actions) = (10, 6);
-    let mut draw = Draw::seeded(8);
-    let elements = 100 * channels as usize;
-    // A sparse picture of zeros and ones.
-    let observations = (0..8 * elements).map(|_| f32::from(u8::from(draw.chance(10)))).collect();
-    let job = ControlJob {
-        name: "grid".into(),
-        model: grid(channels, actions).as_slice().to_vec(),
-        centre: vec![0.0],
-        spread: vec![1.0],
-        actions: ActionSpace::Discrete(actions),
-        controlled: Plant::Given(observations),
-        steps: 8,
-        period_us: PERIOD_US,
-    };
-    let host = given_on_host(&job, elements);
+    let job = playing(10, 8);
+    let host = given_on_host(&job, 1000);
     let different: std::collections::BTreeSet<_> = host.iter().map(|step| &step.action).collect();
     assert!(different.len() > 1, "always the same action");
     on_boards(&job, |name, report| {

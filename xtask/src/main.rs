@@ -22,7 +22,7 @@ usage: cargo xtask COMMAND
   size [MODEL.dun ...]     code flash of each board's image, and of images with one model: those named and the committed
   golden [--overwrite]     show how the golden files and the budgets would change; with --overwrite, change them
   budgets [--overwrite]    the same of the budgets alone: instructions, arena and flash of each model
-  performance              measure the published models and write the tables of docs/performance.md
+  performance              measure the published models and write the tables of docs/performance.md and docs/policy.md
   firmware [--board B [--track | --policy]]
                            build the images, or one: for any model, to track, or to close control loops; prints the
                            path of each as the only output

@@ -124,15 +124,22 @@ pub(crate) fn budgets(arguments: &[&str]) -> Result<(), String> {
         ["--overwrite"] => "overwrite",
         _ => return Err("usage: cargo xtask budgets [--overwrite]".to_owned()),
     };
-    call(measuring("budgets", "models_keep")?.env("DUNLIN_BUDGETS", mode))
+    call(measuring("budgets", "models_keep")?.env("DUNLIN_BUDGETS", mode))?;
+    call(costs("policy_cost").env("DUNLIN_BUDGETS", mode))
 }
 
-/// Writes the tables of `docs/performance.md`.
+/// Writes the tables of `docs/performance.md`, and that of `docs/policy.md`.
 pub(crate) fn performance() -> Result<(), String> {
     call(measuring("performance", "published")?.env("DUNLIN_PERFORMANCE", "overwrite"))?;
+    call(costs("tracking_cost").env("DUNLIN_PERFORMANCE", "overwrite"))?;
+    call(costs("policy_cost").env("DUNLIN_PERFORMANCE", "overwrite"))
+}
+
+/// The test target `target` of what measures services, whose images are built.
+fn costs(target: &str) -> std::process::Command {
     let mut command = with_images(host_cargo(), true);
-    command.args(["test", "--package", "dunlin-tests", "--test", "tracking_cost"]);
-    call(command.env("DUNLIN_PERFORMANCE", "overwrite"))
+    command.args(["test", "--package", "dunlin-tests", "--test", target, "--", "--nocapture"]);
+    command
 }
 
 /// The test `name` of the trainer's test target `target`, with everything it measures with built.
