@@ -34,6 +34,8 @@ pub struct Board {
     pub ids: usize,
     /// Frequency of the timer, Hz. Under `-icount shift=0` one instruction takes 1 ns of virtual time.
     pub timer_hz: u32,
+    /// Address of a UART of CMSDK, which is QEMU's first serial line.
+    pub uart: Option<u32>,
 }
 
 impl Board {
@@ -59,6 +61,7 @@ pub const MPS2_AN386: Board = Board {
     tensors: 512,
     ids: 1024,
     timer_hz: 25_000_000,
+    uart: Some(0x4000_4000),
 };
 
 /// Cortex-M7; 16 MB of PSRAM take job and arena.
@@ -74,6 +77,7 @@ pub const MPS2_AN500: Board = Board {
     tensors: 512,
     ids: 1024,
     timer_hz: 25_000_000,
+    uart: Some(0x4000_4000),
 };
 
 /// Cortex-M33, secure state; 16 MB of PSRAM take job and arena.
@@ -89,6 +93,7 @@ pub const MPS2_AN505: Board = Board {
     tensors: 512,
     ids: 1024,
     timer_hz: 20_000_000,
+    uart: None,
 };
 
 /// Cortex-M55 with Helium; DDR takes job and arena (the board has 2 GB, of which the image uses 64 MB).
@@ -104,6 +109,7 @@ pub const MPS3_AN547: Board = Board {
     tensors: 512,
     ids: 1024,
     timer_hz: 32_000_000,
+    uart: Some(0x5930_3000),
 };
 
 /// Cortex-M0 (nRF51): 256 kB of flash, whose upper 88 kB take the job, and 16 kB of RAM.
@@ -119,6 +125,7 @@ pub const MICROBIT: Board = Board {
     tensors: 24,
     ids: 48,
     timer_hz: 16_000_000,
+    uart: None,
 };
 
 /// All boards, the largest core last but for the micro:bit.
@@ -126,6 +133,9 @@ pub const BOARDS: [Board; 5] = [MPS2_AN386, MPS2_AN500, MPS2_AN505, MPS3_AN547, 
 
 /// The boards that have an image that tracks.
 pub const TRACKING: [Board; 2] = [MPS2_AN386, MPS3_AN547];
+
+/// The boards that have an image that closes control loops.
+pub const CONTROLLING: [Board; 2] = [MPS2_AN386, MPS3_AN547];
 
 /// The board called `name`, if there is one.
 pub fn find(name: &str) -> Option<&'static Board> {

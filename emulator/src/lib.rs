@@ -12,6 +12,10 @@
 
 pub mod board;
 pub mod job;
+#[cfg(feature = "policy")]
+pub mod link;
+#[cfg(feature = "policy")]
+pub mod policy;
 pub mod record;
 #[cfg(feature = "track")]
 pub mod tracking;
@@ -23,8 +27,9 @@ pub mod meter;
 
 #[cfg(feature = "host")]
 pub use host::{
-    EmulateError, Job, JobFailure, JobOutcome, JobResult, LogLine, NamedOutcome, NodeCost, Options, Report,
-    Run, RunResult, Stage, Step, TrackJob, TrackReport, Tracks, emulation_is_off, find_image,
-    find_tracking_image, flash_bytes, leave_out, model_bytes, run, run_bare, track, track_on_host,
-    unless_left_out,
+    ActionSpace, Answer, ControlJob, ControlReport, ControlStep, EmulateError, Faults, Job, JobFailure,
+    JobOutcome, JobResult, Line, LineError, LogLine, NamedOutcome, NodeCost, Options, Plant, Report, Run,
+    RunResult, Stage, Step, TrackJob, TrackReport, Tracks, Wire, control, control_over_line,
+    emulation_is_off, find_image, find_policy_image, find_tracking_image, flash_bytes, leave_out,
+    model_bytes, run, run_bare, track, track_on_host, unless_left_out,
 };

@@ -8,16 +8,21 @@
 //! frame the [`Kind::Rows`] that have become final, if any, and one [`Kind::Step`]; after the last frame the rows that were
 //! still open and one [`Kind::Counts`].
 //!
+//! An image that closes a control loop ([`crate::policy`]) has one job, too: one [`Kind::Opened`], for each step one
+//! [`Kind::Acted`], then one [`Kind::Faults`].
+//!
 //! | kind | payload words | then |
 //! |---|---|---|
 //! | Start | version, node capacity, tensor capacity, bytes of their tables, jobs, ticks low, ticks high, spins of the calibration loop | board name |
 //! | Run | job, run, arena bytes, state bytes, bytes of the model's tables, stack of the run, ticks low, ticks high, spins, of parsing ticks low, ticks high, spins, nodes, outputs, ISA length, output lengths… | ISA name, outputs |
 //! | Profile | job, run, then per node: ticks low, ticks high, spins | |
 //! | Failure | job, run, stage | |
-//! | Opened | arena bytes, state bytes, bytes of the model's tables, bytes of the tracker, of parsing ticks low, ticks high, spins | ISA name |
+//! | Opened | arena bytes, state bytes, bytes of the model's tables, bytes of the tracker or controller, of parsing ticks low, ticks high, spins | ISA name |
 //! | Rows | rows, of `ROW_WORDS` words each | |
 //! | Step | frame, nodes, edges, ticks low, ticks high, spins | |
 //! | Counts | the tracker's counts, in their order | |
+//! | Acted | episode, step, fault or 0, ticks low, ticks high, spins, stack, words of the action, the action, the state after it | |
+//! | Faults | the controller's counts, then those of the line, in their order | |
 //! | End | records before this one, peak stack | |
 //!
 //! The text of a failure is the `defmt` frame `job J: …` that precedes it: the host formats it, so that no image
@@ -53,7 +58,7 @@ pub enum Kind {
     Failure = 4,
     /// Written once, after all jobs.
     End = 5,
-    /// A tracker and its network are ready.
+    /// A tracker or a controller and its network are ready.
     Opened = 6,
     /// Rows of tracks that have become final.
     Rows = 7,
@@ -61,6 +66,10 @@ pub enum Kind {
     Step = 8,
     /// What the tracker left out.
     Counts = 9,
+    /// A step of a control loop.
+    Acted = 10,
+    /// What went wrong in a control loop.
+    Faults = 11,
 }
 
 impl Kind {
@@ -76,6 +85,8 @@ impl Kind {
             7 => Self::Rows,
             8 => Self::Step,
             9 => Self::Counts,
+            10 => Self::Acted,
+            11 => Self::Faults,
             _ => return None,
         })
     }
@@ -93,6 +104,8 @@ pub enum FailedAt {
     Input = 3,
     /// The model does not serve the tracker.
     Tracker = 4,
+    /// The model does not serve as a policy.
+    Policy = 5,
 }
 
 impl FailedAt {
@@ -103,6 +116,7 @@ impl FailedAt {
             2 => Self::Session,
             3 => Self::Input,
             4 => Self::Tracker,
+            5 => Self::Policy,
             _ => return None,
         })
     }
@@ -211,6 +225,16 @@ pub(crate) mod decode {
             span: Span,
         },
         Counts(Vec<u32>),
+        Acted {
+            episode: u32,
+            step: u32,
+            fault: u32,
+            span: Span,
+            stack: u32,
+            action: Vec<u32>,
+            state: Vec<u32>,
+        },
+        Faults(Vec<u32>),
     }
 
     /// Splits a result file; the error says at which byte what was wrong.
@@ -330,6 +354,13 @@ pub(crate) mod decode {
                     Record::Step { frame, graph, span: self.span()? }
                 }
                 Kind::Counts => Record::Counts(self.words()?),
+                Kind::Acted => {
+                    let [episode, step, fault] = [self.word()?, self.word()?, self.word()?];
+                    let (span, stack, length) = (self.span()?, self.word()?, self.word()?);
+                    let action = (0..length).map(|_| self.word()).collect::<Result<_, _>>()?;
+                    Record::Acted { episode, step, fault, span, stack, action, state: self.words()? }
+                }
+                Kind::Faults => Record::Faults(self.words()?),
             })
         }
     }

@@ -5,6 +5,7 @@
 
 pub mod attack;
 pub mod cases;
+pub mod disturbed;
 pub mod draw;
 pub mod golden;
 pub mod host;
@@ -12,4 +13,6 @@ pub mod mutate;
 pub mod oracle;
 pub mod packed;
 pub mod passing;
+pub mod policies;
+pub mod table;
 pub mod walkers;

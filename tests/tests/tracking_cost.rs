@@ -11,6 +11,7 @@ use dunlin_emulator::{
     track_on_host, unless_left_out,
 };
 use dunlin_tests::packed::packed;
+use dunlin_tests::table::{number, replace};
 use dunlin_tests::walkers::{PICTURE, walking};
 use dunlin_track::Settings;
 use std::fmt::Write as _;
@@ -65,20 +66,6 @@ fn dearest(frames: &[RegionProfile]) -> (usize, u64, f64, f64) {
     (at, frame.cost.instructions, cycles(frame), network.sum::<f64>() / cycles(frame))
 }
 
-fn number(n: u64) -> String {
-    let digits = n.to_string();
-    let groups = digits.as_bytes().rchunks(3).rev();
-    groups.map(|group| String::from_utf8_lossy(group)).collect::<Vec<_>>().join(",")
-}
-
-/// Replaces what stands between the markers of the table.
-fn replace(document: &str, table: &str) -> String {
-    let (begin, end) = ("<!-- tracking -->\n", "<!-- /tracking -->");
-    let start = document.find(begin).unwrap_or_else(|| panic!("no {begin}")) + begin.len();
-    let stop = document[start..].find(end).unwrap_or_else(|| panic!("no {end}")) + start;
-    format!("{}\n{table}\n{}", &document[..start], &document[stop..])
-}
-
 #[test]
 fn twenty_people_are_tracked_ten_times_a_second() {
     if emulation_is_off() {
@@ -129,7 +116,7 @@ fn twenty_people_are_tracked_ten_times_a_second() {
     if std::env::var("DUNLIN_PERFORMANCE").is_ok_and(|mode| mode == "overwrite") {
         let path = root().join("docs/performance.md");
         let document = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-        std::fs::write(&path, replace(&document, &table))
+        std::fs::write(&path, replace(&document, "tracking", &table))
             .unwrap_or_else(|e| panic!("{}: {e}", path.display()));
     }
     assert!(missed.is_empty(), "missed bars:\n{}", missed.join("\n"));

@@ -3,28 +3,42 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use dunlin_emulator::board::{self, BOARDS, Board, TRACKING};
+use dunlin_emulator::board::{self, BOARDS, Board, CONTROLLING, TRACKING};
 
 use crate::cross::{Cross, host_cargo};
 use crate::paths;
 use crate::setup::{AARCH64, Setup, Toolchain};
 use crate::steps::call;
 
+/// Packages of the firmware that the host runs, too: what they are called, and how cargo selects them.
+pub(crate) const ON_HOST: [(&str, &[&str]); 3] = [
+    ("tracker", &["--package", "dunlin-track"]),
+    ("plant", &["--package", "dunlin-plant"]),
+    // Without the services, which log as only a board can.
+    ("control loop", &["--package", "dunlin-app", "--no-default-features", "--features", "policy"]),
+];
+
 /// Builds the image of `board` and puts it where the emulator looks for it.
 pub(crate) fn build(toolchain: &Toolchain, board: &Board) -> Result<PathBuf, String> {
     build_binary(toolchain, board, board.name, &[])
 }
 
-/// The same of the image that tracks.
-pub(crate) fn build_tracking(toolchain: &Toolchain, board: &Board) -> Result<PathBuf, String> {
-    let name = format!("{}-track", board.name);
-    build_binary(toolchain, board, &name, &["--features", "track", "--bin", &name])
+/// Services that have images of their own: the feature, which the image is called by, and the boards.
+pub(crate) const SERVICES: [(&str, &[Board]); 2] = [("track", &TRACKING), ("policy", &CONTROLLING)];
+
+/// The same of the image with a service.
+pub(crate) fn build_service(toolchain: &Toolchain, board: &Board, service: &str) -> Result<PathBuf, String> {
+    let name = format!("{}-{service}", board.name);
+    build_binary(toolchain, board, &name, &["--features", service, "--bin", &name])
 }
 
-/// All images: those for any model, then those that track.
+/// All images: those for any model, then those with a service.
 pub(crate) fn build_all(toolchain: &Toolchain) -> Result<Vec<PathBuf>, String> {
     let any = BOARDS.iter().map(|board| build(toolchain, board));
-    any.chain(TRACKING.iter().map(|board| build_tracking(toolchain, board))).collect()
+    let services = SERVICES.iter().flat_map(|(service, boards)| {
+        boards.iter().map(move |board| build_service(toolchain, board, service))
+    });
+    any.chain(services).collect()
 }
 
 fn build_binary(
@@ -90,13 +104,13 @@ fn find(name: &str) -> Result<&'static Board, String> {
 }
 
 /// Builds all images, or one, and prints their paths, one a line.
-pub(crate) fn print(name: Option<&str>, tracking: bool) -> Result<(), String> {
+pub(crate) fn print(name: Option<&str>, service: Option<&str>) -> Result<(), String> {
     let chosen = name.map(find).transpose()?;
     let toolchain = Toolchain::find_or_install()?;
-    let images = match chosen {
-        Some(board) if tracking => vec![build_tracking(&toolchain, board)?],
-        Some(board) => vec![build(&toolchain, board)?],
-        None => build_all(&toolchain)?,
+    let images = match (chosen, service) {
+        (Some(board), Some(service)) => vec![build_service(&toolchain, board, service)?],
+        (Some(board), None) => vec![build(&toolchain, board)?],
+        (None, _) => build_all(&toolchain)?,
     };
     images.iter().for_each(|image| println!("{}", image.display()));
     Ok(())

@@ -22,9 +22,10 @@ usage: cargo xtask COMMAND
   size [MODEL.dun ...]     code flash of each board's image, and of images with one model: those named and the committed
   golden [--overwrite]     show how the golden files and the budgets would change; with --overwrite, change them
   budgets [--overwrite]    the same of the budgets alone: instructions, arena and flash of each model
-  performance              measure the published models and write the tables of docs/performance.md
-  firmware [--board B [--track]]
-                           build the images, or one, or the one that tracks; prints the path of each as the only output
+  performance              measure the published models and write the tables of docs/performance.md and docs/policy.md
+  firmware [--board B [--track | --policy]]
+                           build the images, or one: for any model, to track, or to close control loops; prints the
+                           path of each as the only output
   cyclemeter               build the QEMU plugin that counts instructions; prints its path as the only output
   metered                  build the program that runs models on AArch64 under it; prints its path as the only output
   peers [FOLDER]           time the published models beside tract, on one thread; prints a table
@@ -46,9 +47,10 @@ fn main() -> ExitCode {
         ["golden", rest @ ..] => tasks::golden(rest),
         ["budgets", rest @ ..] => tasks::budgets(rest),
         ["performance"] => tasks::performance(),
-        ["firmware"] => firmware::print(None, false),
-        ["firmware", "--board", board] => firmware::print(Some(board), false),
-        ["firmware", "--board", board, "--track"] => firmware::print(Some(board), true),
+        ["firmware"] => firmware::print(None, None),
+        ["firmware", "--board", board] => firmware::print(Some(board), None),
+        ["firmware", "--board", board, "--track"] => firmware::print(Some(board), Some("track")),
+        ["firmware", "--board", board, "--policy"] => firmware::print(Some(board), Some("policy")),
         ["cyclemeter"] => firmware::plugin().map(|path| println!("{}", path.display())),
         ["metered"] => firmware::metered().map(|path| println!("{}", path.display())),
         ["peers"] => peers::measure(None),

@@ -92,10 +92,10 @@ pub(crate) fn test(arguments: &[&str]) -> Result<(), String> {
         call(&mut command)
     });
     // The parts of the firmware that the host runs, too.
-    for (what, package) in [("tracker", "dunlin-track"), ("plant", "dunlin-plant")] {
+    for (what, package) in firmware::ON_HOST {
         steps.run(what, || {
             let mut command = host_cargo();
-            call(command.args(["test", "--package", package]).current_dir(paths::root().join("firmware")))
+            call(command.arg("test").args(package).current_dir(paths::root().join("firmware")))
         });
     }
     steps.run("workspace tests", || {
@@ -124,15 +124,22 @@ pub(crate) fn budgets(arguments: &[&str]) -> Result<(), String> {
         ["--overwrite"] => "overwrite",
         _ => return Err("usage: cargo xtask budgets [--overwrite]".to_owned()),
     };
-    call(measuring("budgets", "models_keep")?.env("DUNLIN_BUDGETS", mode))
+    call(measuring("budgets", "models_keep")?.env("DUNLIN_BUDGETS", mode))?;
+    call(costs("policy_cost").env("DUNLIN_BUDGETS", mode))
 }
 
-/// Writes the tables of `docs/performance.md`.
+/// Writes the tables of `docs/performance.md`, and that of `docs/policy.md`.
 pub(crate) fn performance() -> Result<(), String> {
     call(measuring("performance", "published")?.env("DUNLIN_PERFORMANCE", "overwrite"))?;
+    call(costs("tracking_cost").env("DUNLIN_PERFORMANCE", "overwrite"))?;
+    call(costs("policy_cost").env("DUNLIN_PERFORMANCE", "overwrite"))
+}
+
+/// The test target `target` of what measures services, whose images are built.
+fn costs(target: &str) -> std::process::Command {
     let mut command = with_images(host_cargo(), true);
-    command.args(["test", "--package", "dunlin-tests", "--test", "tracking_cost"]);
-    call(command.env("DUNLIN_PERFORMANCE", "overwrite"))
+    command.args(["test", "--package", "dunlin-tests", "--test", target, "--", "--nocapture"]);
+    command
 }
 
 /// The test `name` of the trainer's test target `target`, with everything it measures with built.
@@ -142,7 +149,9 @@ fn measuring(target: &str, name: &str) -> Result<std::process::Command, String> 
     // The boards whose figures are kept.
     for board in [&MPS2_AN386, &MPS3_AN547] {
         firmware::build(toolchain, board)?;
-        firmware::build_tracking(toolchain, board)?;
+        for (service, _) in firmware::SERVICES {
+            firmware::build_service(toolchain, board, service)?;
+        }
     }
     firmware::plugin()?;
     firmware::metered()?;

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::process::ExitStatus;
 
+use super::LineError;
+
 /// Why an emulation gave no results.
 #[derive(Debug, thiserror::Error)]
 pub enum EmulateError {
@@ -79,6 +81,14 @@ pub enum EmulateError {
         board: String,
         /// Why not.
         reason: String,
+    },
+    /// The conversation over the serial line failed.
+    #[error("{board}: {source}")]
+    Line {
+        /// The board.
+        board: String,
+        /// How.
+        source: LineError,
     },
     /// The result file is not what the image must write.
     #[error("{board}: result file: {reason}")]

@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use object::{Object as _, ObjectSection as _, ObjectSymbol as _, SectionFlags, elf};
 
 use super::EmulateError;
-use crate::board::{Board, TRACKING};
+use crate::board::{Board, CONTROLLING, TRACKING};
 
 /// The image for `board`: `$DUNLIN_FIRMWARE/<board>.elf` if that variable is set; else, in a checkout, the one that
 /// `cargo xtask firmware` builds (fast when nothing has changed).
@@ -17,7 +17,7 @@ use crate::board::{Board, TRACKING};
 /// # Errors
 /// [`EmulateError::NoImage`] with the command that makes the image.
 pub fn find_image(board: &Board) -> Result<PathBuf, EmulateError> {
-    find(board, false)
+    find(board, None)
 }
 
 /// The image of `board` that tracks: as [`find_image`], called `<board>-track.elf`.
@@ -25,11 +25,23 @@ pub fn find_image(board: &Board) -> Result<PathBuf, EmulateError> {
 /// # Errors
 /// As [`find_image`]; also for a board that is not one of [`TRACKING`].
 pub fn find_tracking_image(board: &Board) -> Result<PathBuf, EmulateError> {
-    if TRACKING.contains(board) {
-        return find(board, true);
+    find_service(board, &TRACKING, "track", "tracks")
+}
+
+/// The image of `board` that closes control loops: as [`find_image`], called `<board>-policy.elf`.
+///
+/// # Errors
+/// As [`find_image`]; also for a board that is not one of [`CONTROLLING`].
+pub fn find_policy_image(board: &Board) -> Result<PathBuf, EmulateError> {
+    find_service(board, &CONTROLLING, "policy", "closes control loops")
+}
+
+fn find_service(board: &Board, boards: &[Board], service: &str, does: &str) -> Result<PathBuf, EmulateError> {
+    if boards.contains(board) {
+        return find(board, Some(service));
     }
-    let names = TRACKING.map(|board| board.name).join(" and ");
-    let reason = format!("only {names} have one that tracks");
+    let names: Vec<&str> = boards.iter().map(|board| board.name).collect();
+    let reason = format!("only {} have one that {does}", names.join(" and "));
     Err(EmulateError::NoImage {
         board: board.name.to_owned(),
         reason,
@@ -37,10 +49,14 @@ pub fn find_tracking_image(board: &Board) -> Result<PathBuf, EmulateError> {
     })
 }
 
-fn find(board: &Board, tracking: bool) -> Result<PathBuf, EmulateError> {
-    let name = if tracking { format!("{}-track", board.name) } else { board.name.to_owned() };
+fn find(board: &Board, service: Option<&str>) -> Result<PathBuf, EmulateError> {
+    let (mut name, mut option) = (board.name.to_owned(), None);
+    if let Some(service) = service {
+        name += &format!("-{service}");
+        option = Some(format!("--{service}"));
+    }
     let mut arguments = vec!["xtask", "firmware", "--board", board.name];
-    arguments.extend(tracking.then_some("--track"));
+    arguments.extend(option.as_deref());
     let command = format!("cargo {}", arguments.join(" "));
     let missing = |reason: String| EmulateError::NoImage {
         board: board.name.to_owned(),

@@ -2,7 +2,9 @@
 
 mod error;
 mod image;
+mod line;
 mod log;
+mod policy;
 mod qemu;
 mod result;
 mod tracking;
@@ -12,9 +14,15 @@ use std::time::{Duration, Instant};
 
 pub use error::EmulateError;
 pub use image::{
-    emulation_is_off, find_image, find_tracking_image, flash_bytes, leave_out, model_bytes, unless_left_out,
+    emulation_is_off, find_image, find_policy_image, find_tracking_image, flash_bytes, leave_out,
+    model_bytes, unless_left_out,
 };
+pub use line::{Answer, Line, LineError, Wire};
 pub use log::LogLine;
+pub(crate) use policy::control_metered;
+pub use policy::{
+    ActionSpace, ControlJob, ControlReport, ControlStep, Faults, Plant, control, control_over_line,
+};
 pub use result::{JobFailure, JobOutcome, JobResult, NamedOutcome, NodeCost, Report, RunResult, Stage};
 pub(crate) use tracking::track_metered;
 pub use tracking::{Step, TrackJob, TrackReport, Tracks, track, track_on_host};

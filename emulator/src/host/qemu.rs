@@ -4,6 +4,7 @@ use std::fs;
 use std::io::Read;
 use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -17,6 +18,8 @@ use crate::record;
 const PROGRAM: &str = "qemu-system-arm";
 /// How often the driver looks whether QEMU has ended.
 const POLL: Duration = Duration::from_millis(2);
+/// How long QEMU may go on after it was told to stop: it may be about to end by itself.
+const GRACE: Duration = Duration::from_secs(1);
 const JOB_FILE: &str = "job.bin";
 const COUNTS_FILE: &str = "counts";
 
@@ -28,12 +31,31 @@ pub(super) struct Output {
     pub(super) counts: String,
 }
 
+/// A serial line: QEMU connects to a TCP port of this machine.
+pub(super) struct Serial<'a> {
+    pub(super) port: u16,
+    /// Ends QEMU when it is set.
+    pub(super) stop: &'a AtomicBool,
+}
+
 /// Runs `image` with `job` in place until it exits, under `plugin` if there is one.
 pub(super) fn execute(
     board: &Board,
     image: &Path,
     job: Option<&[u8]>,
     plugin: Option<&Path>,
+    time_limit: Duration,
+) -> Result<Output, EmulateError> {
+    execute_with(board, image, job, plugin, None, time_limit)
+}
+
+/// The same with a serial line.
+pub(super) fn execute_with(
+    board: &Board,
+    image: &Path,
+    job: Option<&[u8]>,
+    plugin: Option<&Path>,
+    serial: Option<&Serial<'_>>,
     time_limit: Duration,
 ) -> Result<Output, EmulateError> {
     let file_error = |path: &Path| {
@@ -49,7 +71,16 @@ pub(super) fn execute(
 
     let program = std::env::var("DUNLIN_QEMU").unwrap_or_else(|_| PROGRAM.to_owned());
     let mut command = Command::new(&program);
-    command.args(["-M", board.name, "-display", "none", "-monitor", "none", "-serial", "null", "-no-reboot"]);
+    command.args(["-M", board.name, "-display", "none", "-monitor", "none", "-no-reboot"]);
+    match serial {
+        Some(Serial { port, .. }) => {
+            let line = format!("socket,id=line,host=127.0.0.1,port={port},server=off,nodelay=on");
+            command.args(["-chardev", &line, "-serial", "chardev:line"]);
+        }
+        None => {
+            command.args(["-serial", "null"]);
+        }
+    }
     command
         .args(["-semihosting-config", "enable=on,target=native", "-icount", "shift=0", "-kernel"])
         .arg(&image);
@@ -70,10 +101,15 @@ pub(super) fn execute(
     let stderr = drain(child.stderr.take());
 
     let started = Instant::now();
+    let mut told = None;
+    let mut stopped = || {
+        let stop = serial.is_some_and(|serial| serial.stop.load(Ordering::Relaxed));
+        stop && told.get_or_insert_with(Instant::now).elapsed() > GRACE
+    };
     let status: Option<ExitStatus> = loop {
         match child.try_wait() {
             Ok(Some(status)) => break Some(status),
-            Ok(None) if started.elapsed() < time_limit => thread::sleep(POLL),
+            Ok(None) if started.elapsed() < time_limit && !stopped() => thread::sleep(POLL),
             _ => break None,
         }
     };

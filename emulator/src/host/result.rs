@@ -124,6 +124,8 @@ pub enum Stage {
     Input,
     /// The model does not serve the tracker.
     Tracker,
+    /// The model does not serve as a policy.
+    Policy,
 }
 
 impl From<FailedAt> for Stage {
@@ -133,6 +135,7 @@ impl From<FailedAt> for Stage {
             FailedAt::Session => Self::Session,
             FailedAt::Input => Self::Input,
             FailedAt::Tracker => Self::Tracker,
+            FailedAt::Policy => Self::Policy,
         }
     }
 }

@@ -15,7 +15,7 @@ pub use macs::macs;
 pub use plugin::{find_metered, find_plugin};
 pub use profile::{
     Cost, FunctionCost, InstructionCost, ModelProfile, NodeProfile, ProgramRegion, RegionProfile,
-    drawn_inputs, profile, profile_linux, profile_program, profile_tracking,
+    drawn_inputs, profile, profile_control, profile_linux, profile_program, profile_tracking,
 };
 
 pub(crate) use profile::argument;

@@ -15,7 +15,7 @@ use super::plugin::{find_metered, find_plugin};
 use super::symbols::Symbols;
 use crate::board::Board;
 use crate::record::CALIBRATION_INSTRUCTIONS;
-use crate::{EmulateError, Job, Options, Report, TrackJob, TrackReport};
+use crate::{ControlJob, ControlReport, EmulateError, Job, Options, Report, TrackJob, TrackReport};
 
 /// Markers among the instructions of the calibration.
 const MARKERS: u64 = 2;
@@ -132,14 +132,39 @@ pub fn profile_tracking(
     options: &Options,
 ) -> Result<(TrackReport, Vec<RegionProfile>), EmulateError> {
     let plugin = find_plugin()?;
-    let bad = |reason: String| EmulateError::BadResults { board: board.name.to_owned(), reason };
     let (report, counts, image) = crate::host::track_metered(board, job, options, Some(&plugin))?;
-    let elf = std::fs::read(&image).map_err(file_error(&image))?;
-    let regions = regions(&counts, job.frames.len()).map_err(bad)?;
+    Ok((report, profile_regions(board, &image, &counts, job.frames.len())?))
+}
+
+/// Runs the control loop of `job` on `board` under the plugin: the report, and what each step cost.
+///
+/// # Errors
+/// As [`control`](crate::control); no plugin.
+pub fn profile_control(
+    board: &Board,
+    job: &ControlJob,
+    options: &Options,
+) -> Result<(ControlReport, Vec<RegionProfile>), EmulateError> {
+    let plugin = find_plugin()?;
+    let (report, counts, image) = crate::host::control_metered(board, job, options, Some(&plugin))?;
+    let steps = profile_regions(board, &image, &counts, report.steps.len())?;
+    Ok((report, steps))
+}
+
+/// The costs of the `expected` regions that `image` has marked after its calibration.
+fn profile_regions(
+    board: &Board,
+    image: &Path,
+    counts: &str,
+    expected: usize,
+) -> Result<Vec<RegionProfile>, EmulateError> {
+    let bad = |reason: String| EmulateError::BadResults { board: board.name.to_owned(), reason };
+    let elf = std::fs::read(image).map_err(file_error(image))?;
+    let regions = regions(counts, expected).map_err(bad)?;
     let symbols = Symbols::read(&elf, 0).map_err(bad)?;
     let core = Core::find(board.core);
-    let frames = regions.iter().map(|region| account(region.buckets.values().flatten(), core, &symbols));
-    Ok((report, frames.collect()))
+    let costs = regions.iter().map(|region| account(region.buckets.values().flatten(), core, &symbols));
+    Ok(costs.collect())
 }
 
 /// The regions that an image has marked after its calibration, which must be `expected`.

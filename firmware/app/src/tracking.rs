@@ -12,8 +12,8 @@ use heapless::Vec;
 
 pub use dunlin_track::*;
 
-use crate::writer::span_words;
-use crate::{ALIGN, Failure, Platform, Writer, start, table_bytes};
+use crate::serve::{ALIGN, Failure, Platform, start, table_bytes};
+use crate::writer::{Writer, span_words};
 
 /// Rows that are held until a step is over. One frame's rows are no more than tracks; a step after a gap gives out several
 /// frames and writes in between.

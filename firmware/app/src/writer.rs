@@ -3,7 +3,7 @@
 use dunlin::{Model, Observer, Session};
 use dunlin_emulator::record::{self, FailedAt, Kind, Sink, Span};
 
-use crate::{Failure, Platform, table_bytes};
+use crate::serve::{Failure, Platform, table_bytes};
 
 pub(crate) struct Writer<'a, P: Platform> {
     pub(crate) platform: &'a mut P,
@@ -89,6 +89,11 @@ impl<P: Platform> Writer<'_, P> {
             Failure::Tracker(error) => {
                 defmt::error!("job {=u32}: {}", job, error);
                 FailedAt::Tracker
+            }
+            #[cfg(feature = "control")]
+            Failure::Policy(error) => {
+                defmt::error!("job {=u32}: {}", job, error);
+                FailedAt::Policy
             }
             Failure::InputCount { given, expected } => {
                 defmt::error!(

@@ -9,6 +9,8 @@ mod fault;
 mod results;
 mod stack;
 mod timer;
+#[cfg(feature = "policy")]
+mod uart;
 
 use core::mem::MaybeUninit;
 
@@ -23,6 +25,9 @@ use dunlin_emulator::record::Span;
 pub use cortex_m_rt;
 #[doc(hidden)]
 pub use dunlin_app::Storage;
+#[cfg(feature = "policy")]
+#[doc(hidden)]
+pub use dunlin_app::control::Memory as ControlMemory;
 #[cfg(feature = "track")]
 #[doc(hidden)]
 pub use dunlin_app::tracking::Memory;
@@ -57,6 +62,22 @@ macro_rules! track {
                 $crate::Storage::new();
             static mut MEMORY: $crate::Memory = $crate::Memory::new();
             $crate::serve_tracking(&$board, STORAGE, MEMORY)
+        }
+    };
+}
+
+/// Defines `main` of an image that closes control loops for the board in the constant that is named, whose arena lies after
+/// the job.
+#[cfg(feature = "policy")]
+#[macro_export]
+macro_rules! control {
+    ($board:ident) => {
+        #[$crate::cortex_m_rt::entry]
+        fn main() -> ! {
+            static mut STORAGE: $crate::Storage<{ $board.nodes }, { $board.tensors }, { $board.ids }> =
+                $crate::Storage::new();
+            static mut MEMORY: $crate::ControlMemory = $crate::ControlMemory::new();
+            $crate::serve_control(&$board, STORAGE, MEMORY)
         }
     };
 }
@@ -179,6 +200,10 @@ impl Platform for Qemu {
         marker!("0x46e4");
     }
 
+    fn ticks() -> u32 {
+        timer::ticks()
+    }
+
     fn calibrate(&mut self) -> Span {
         timer::calibrate()
     }
@@ -230,6 +255,31 @@ pub fn serve_tracking<const NODES: usize, const TENSORS: usize, const IDS: usize
         Ok(job) => {
             let mut qemu = Qemu { results: results::ResultFile::create() };
             dunlin_app::tracking::serve(&mut qemu, board, &job, storage, tracking, arena);
+        }
+        Err(error) => fault::fail(error),
+    }
+    semihosting::process::exit(0)
+}
+
+/// Closes the control loop of the job file at the board's address and leaves QEMU, as [`serve`] does.
+#[cfg(feature = "policy")]
+pub fn serve_control<const NODES: usize, const TENSORS: usize, const IDS: usize>(
+    board: &Board,
+    storage: &mut Storage<NODES, TENSORS, IDS>,
+    control: &mut ControlMemory,
+) -> ! {
+    use dunlin_emulator::policy::JobFile;
+
+    stack::paint_all();
+    timer::start();
+    let (job, arena) = memory(board, JobFile::length);
+    match JobFile::parse(job) {
+        Ok(job) => {
+            let mut qemu = Qemu { results: results::ResultFile::create() };
+            let Some(mut line) = board.uart.map(uart::Uart::new) else {
+                fault::fail("the board has no serial line");
+            };
+            dunlin_app::control::serve(&mut qemu, board, &job, &mut line, storage, control, arena);
         }
         Err(error) => fault::fail(error),
     }

@@ -73,6 +73,20 @@ fn tick(wraps: u32, current: u32) -> Tick {
     u64::from(wraps) << 32 | u64::from(current)
 }
 
+/// Ticks since the start, modulo 2^32.
+#[inline(always)]
+pub(crate) fn ticks() -> u32 {
+    loop {
+        let wraps = WRAPS.load(Ordering::Relaxed);
+        // SAFETY: SysTick belongs to this module.
+        let current = unsafe { CURRENT.read_volatile() };
+        // At zero, and where a wrap came between, the two do not belong together.
+        if current != 0 && WRAPS.load(Ordering::Relaxed) == wraps {
+            return wraps.wrapping_mul(PERIOD as u32).wrapping_add(PERIOD as u32 - current);
+        }
+    }
+}
+
 /// Waits for the next tick, so that what follows is measured from its beginning: all that can be is done before it.
 #[inline(always)]
 pub(crate) fn next_tick() -> Tick {

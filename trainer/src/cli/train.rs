@@ -7,6 +7,7 @@ use super::{print_json, stop, train_graphs, train_mpn, train_policy, write_pictu
 use dunlin_trainer::data::Split;
 use dunlin_trainer::graph::Graph;
 use dunlin_trainer::report::artifact;
+use dunlin_trainer::train::reinforcement::tabular::TableRecipe;
 use dunlin_trainer::train::supervised::{self, History, Options, Outcome};
 use dunlin_trainer::train::{Optimiser, Recipe, reinforcement};
 use dunlin_trainer::zoo::{self, graph_models, mpn, policies};
@@ -122,6 +123,22 @@ impl Changes {
         recipe.seed = self.seed.unwrap_or(recipe.seed);
         self.change_rate(&mut recipe.optimiser)?;
         Ok(recipe)
+    }
+
+    /// The recipe of a table with these changes.
+    pub(super) fn change_table(&self, own: TableRecipe) -> Result<TableRecipe> {
+        let others = [self.epochs, self.batch, self.threads].iter().any(Option::is_some);
+        if others || self.lr.is_some() || self.steps.is_some() {
+            bail!(
+                help =
+                    "--recipe names a changed recipe; --seed changes the seed of what is learned by acting",
+                "{} is a table: --epochs, --batch, --threads, --lr and --steps say nothing of it",
+                own.model
+            );
+        }
+        let model = own.model.clone();
+        let recipe = TableRecipe { model, ..self.base(own)? };
+        Ok(self.seed.map_or(recipe.clone(), |seed| recipe.with_seed(seed)))
     }
 
     /// The recipe in the file that is named, else `own`.

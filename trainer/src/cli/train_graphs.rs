@@ -57,8 +57,11 @@ pub(super) fn main(args: &Args, model: &GraphModel) -> Result<()> {
     let mut seconds = 0.0;
     for (at, case) in cases.iter().enumerate() {
         let recipe = Recipe { seed: case.seed, ..recipe.clone() };
-        let kept =
-            if args.resume { finished::read(&case.out, &recipe, case.split.test.len())? } else { None };
+        let kept = if args.resume {
+            finished::read(&case.out, &text(&recipe), case.split.test.len())?
+        } else {
+            None
+        };
         if let Some(done) = kept {
             results.push(done);
             continue;
@@ -73,7 +76,7 @@ pub(super) fn main(args: &Args, model: &GraphModel) -> Result<()> {
             return interrupted(args, model, &trained.outcome);
         }
         let result = measure(args, model, &recipe, &set, case, &trained.graph)?;
-        finished::write_result(&case.out, &recipe, &result)?;
+        finished::write_result(&case.out, &text(&recipe), &result)?;
         results.push(result);
     }
     let repeated = (results.len() > 1).then(|| Repeated::new(protocol.words(), results));
@@ -132,6 +135,10 @@ fn cases(args: &Args, recipe: &Recipe, protocol: Protocol, set: &GraphSet) -> Re
         }
     }
     Ok(cases)
+}
+
+fn text(recipe: &Recipe) -> String {
+    toml::to_string(recipe).unwrap_or_default()
 }
 
 struct Trained {

@@ -3,7 +3,7 @@
 use super::text::{command_line, print_size, table};
 use super::train::Args;
 use super::{finished, print_json, stop, write, write_picture};
-use dunlin_trainer::env::ActionSpace;
+use dunlin_trainer::env::{self, ActionSpace};
 use dunlin_trainer::eval::policy::{self, FloatPolicy, Int8Policy, Returns};
 use dunlin_trainer::exec::{Device, Tensor, TensorData};
 use dunlin_trainer::export::{self, Quantised};
@@ -14,9 +14,10 @@ use dunlin_trainer::report::artifact::{self, Artifact, Measured};
 use dunlin_trainer::report::card::Metrics;
 use dunlin_trainer::report::episodes;
 use dunlin_trainer::report::repeated::{Repeated, RunMetrics};
+use dunlin_trainer::train::reinforcement::tabular::{self, TableRecipe};
 use dunlin_trainer::train::reinforcement::{self, Outcome, Recipe};
 use dunlin_trainer::train::supervised::{self, Options};
-use dunlin_trainer::zoo::policies::PolicyModel;
+use dunlin_trainer::zoo::policies::{PolicyModel, PolicyRecipe};
 use miette::{IntoDiagnostic, Result, bail, miette};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -37,8 +38,56 @@ struct Report<'a> {
     metrics: Option<&'a Metrics>,
 }
 
+/// What a training follows.
+enum Plan {
+    Network(Box<Recipe>),
+    Table(TableRecipe),
+}
+
+impl Plan {
+    fn of(args: &Args, model: &PolicyModel) -> Result<Self> {
+        Ok(match model.recipe {
+            PolicyRecipe::Network(recipe) => {
+                Self::Network(Box::new(args.changes.change_policy(recipe(model.name))?))
+            }
+            PolicyRecipe::Table(recipe) => Self::Table(args.changes.change_table(recipe(model.name))?),
+        })
+    }
+
+    /// The seed; planning has none.
+    fn seed(&self) -> Option<u64> {
+        match self {
+            Self::Network(recipe) => Some(recipe.seed),
+            Self::Table(recipe) => recipe.seed(),
+        }
+    }
+
+    fn with_seed(&self, seed: u64) -> Self {
+        match self {
+            Self::Network(recipe) => Self::Network(Box::new(Recipe { seed, ..(**recipe).clone() })),
+            Self::Table(recipe) => Self::Table(recipe.with_seed(seed)),
+        }
+    }
+
+    fn text(&self) -> Result<String> {
+        match self {
+            Self::Network(recipe) => toml::to_string_pretty(recipe),
+            Self::Table(recipe) => toml::to_string_pretty(recipe),
+        }
+        .into_diagnostic()
+    }
+
+    /// What the curve is drawn over.
+    fn length(&self) -> u64 {
+        match self {
+            Self::Network(recipe) => recipe.steps,
+            Self::Table(_) => 0,
+        }
+    }
+}
+
 pub(super) fn main(args: &Args, model: &PolicyModel) -> Result<()> {
-    let recipe = args.changes.change_policy(model.recipe())?;
+    let plan = Plan::of(args, model)?;
     if args.repeat.folds.is_some() || args.calibration.qat.is_some() {
         bail!(
             help = "--seeds N repeats it over seeds",
@@ -46,29 +95,36 @@ pub(super) fn main(args: &Args, model: &PolicyModel) -> Result<()> {
             model.name
         );
     }
-    let seeds: Vec<u64> = (recipe.seed..).take(args.repeat.seeds.unwrap_or(1) as usize).collect();
+    if plan.seed().is_none() && args.repeat.seeds.is_some() {
+        bail!(help = "leave --seeds out", "{} is planned: nothing in it is random", model.name);
+    }
+    let first = plan.seed().unwrap_or(EPISODES_SEED);
+    let seeds: Vec<u64> = (first..).take(args.repeat.seeds.unwrap_or(1) as usize).collect();
     let loud = !args.quiet && !args.json;
     let (mut results, mut runs, mut seconds) = (Vec::new(), Vec::new(), 0.0);
     for &seed in &seeds {
-        let recipe = Recipe { seed, ..recipe.clone() };
+        let plan = plan.with_seed(seed);
         let out = folder(args, seed);
         let episodes = model.episodes as usize;
-        let kept = if args.resume { finished::read(&out, &recipe, episodes)? } else { None };
-        if kept.is_none() {
-            if loud {
-                println!("{}: {} steps of {}, seed {seed}", model.name, recipe.steps, model.environment);
-            }
-            let outcome = train(args, model, &recipe, &out)?;
-            seconds += outcome.seconds;
-            if outcome.interrupted {
-                return interrupted(args, model, &outcome);
-            }
-        }
+        let kept = if args.resume { finished::read(&out, &plan.text()?, episodes)? } else { None };
         let result = match kept {
             Some(kept) => kept,
             None => {
+                if loud {
+                    println!("{}: {}, seed {seed}", model.name, model.environment);
+                }
+                match &plan {
+                    Plan::Table(recipe) => plan_table(model, recipe, &out)?,
+                    Plan::Network(recipe) => {
+                        let outcome = train(args, model, recipe, &out)?;
+                        seconds += outcome.seconds;
+                        if outcome.interrupted {
+                            return interrupted(args, model, &outcome);
+                        }
+                    }
+                }
                 let result = measure(args, model, seed, &out)?.2;
-                finished::write_result(&out, &recipe, &result)?;
+                finished::write_result(&out, &plan.text()?, &result)?;
                 result
             }
         };
@@ -77,10 +133,10 @@ pub(super) fn main(args: &Args, model: &PolicyModel) -> Result<()> {
     }
     let repeated = (results.len() > 1)
         .then(|| Repeated::new(format!("{} episodes each, of the same seed", model.episodes), results));
-    let artifact = lay_out(args, model, &recipe, &runs, repeated)?;
+    let artifact = lay_out(args, model, &plan.with_seed(first), &runs, repeated)?;
     if args.json {
         let metrics = Some(&artifact.metrics);
-        let steps = recipe.steps;
+        let steps = plan.length();
         return print_json(&Report {
             model: model.name,
             out: &args.out,
@@ -92,6 +148,27 @@ pub(super) fn main(args: &Args, model: &PolicyModel) -> Result<()> {
     }
     print(&artifact);
     Ok(())
+}
+
+/// Seed of the episodes that a policy without a seed is measured on.
+const EPISODES_SEED: u64 = 1;
+
+/// Finds the policy of a table, and writes the folder of a run.
+fn plan_table(model: &PolicyModel, recipe: &TableRecipe, out: &Path) -> Result<()> {
+    let mut graph = model.graph().map_err(|e| miette!("{e}"))?;
+    let mut world =
+        env::table(model.environment).ok_or_else(|| miette!("{} is no table", model.environment))?;
+    let history = tabular::train(&mut graph, &mut *world, recipe);
+    graph.meta.recipe.clone_from(&recipe.model);
+    supervised::save(out, &graph, &serde_json::json!({ "model": model.name }).to_string())
+        .map_err(|e| miette!("{e}"))?;
+    let mut lines = String::new();
+    for line in &history {
+        lines.push_str(&serde_json::to_string(line).into_diagnostic()?);
+        lines.push('\n');
+    }
+    write(&out.join("history.jsonl"), lines.as_bytes())?;
+    write(&out.join("recipe.toml"), toml::to_string_pretty(recipe).into_diagnostic()?.as_bytes())
 }
 
 /// Where the training of a seed is.
@@ -188,23 +265,24 @@ fn measure(
 fn lay_out(
     args: &Args,
     model: &PolicyModel,
-    recipe: &Recipe,
+    plan: &Plan,
     runs: &[Vec<reinforcement::History>],
     repeated: Option<Repeated>,
 ) -> Result<Artifact> {
-    let first = folder(args, recipe.seed);
+    let seed = plan.seed().unwrap_or(EPISODES_SEED);
+    let first = folder(args, seed);
     if first != args.out {
         for file in ["graph.json", "best.safetensors", "history.jsonl"] {
             let bytes = std::fs::read(first.join(file)).map_err(|e| miette!("{}: {e}", first.display()))?;
             write(&args.out.join(file), &bytes)?;
         }
     }
-    let (q, [float, int8], _) = measure(args, model, recipe.seed, &first)?;
+    let (q, [float, int8], _) = measure(args, model, seed, &first)?;
     let mut metrics = Metrics::of_policy(&float, &int8);
     metrics.repeated = repeated;
     let count = runs.len();
     let title = match count {
-        1 => format!("{}, seed {}", model.name, recipe.seed),
+        1 => format!("{}, seed {seed}", model.name),
         _ => format!("{}, {count} seeds: mean and 95 % confidence interval", model.name),
     };
     let learning = episodes::learning(&title, runs, model.bar).map_err(|e| miette!("{e}"))?;
@@ -212,14 +290,14 @@ fn lay_out(
     let measured = Measured {
         file: q.file.as_slice(),
         metrics,
-        recipe: &toml::to_string_pretty(recipe).into_diagnostic()?,
+        recipe: &plan.text()?,
         quantisation: &format!(
             "int8 by {} over what the policy sees in episodes of its own.",
             args.calibration.name_or(Method::MinMax)
         ),
         commands: &[
             command_line().replace(" --resume", ""),
-            format!("dunlin eval {0}.dun --episodes {1} --seed {2}", model.name, model.episodes, recipe.seed),
+            format!("dunlin eval {0}.dun --episodes {1} --seed {seed}", model.name, model.episodes),
         ],
         compared: &[],
         note: &note(model, count),

@@ -107,6 +107,15 @@ pub trait Tabular {
     fn act(&mut self, action: usize) -> (usize, Step);
 }
 
+/// An environment whose whole table is known.
+pub trait Table: Tabular {
+    /// The table.
+    fn mdp(&self) -> &Mdp;
+
+    /// Steps after which an episode is cut off.
+    fn limit(&self) -> u32;
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -227,6 +227,18 @@ pub fn make(name: &str) -> Option<Box<dyn Env>> {
     })
 }
 
+/// The environment of this name as a table, where it is one.
+pub fn table(name: &str) -> Option<Box<dyn mdp::Table>> {
+    Some(match name {
+        "FrozenLake-v1" => Box::new(FrozenLake::small(true)),
+        "FrozenLake8x8-v1" => Box::new(FrozenLake::large(true)),
+        "CliffWalking-v1" => Box::new(CliffWalking::along(false)),
+        "CliffWalkingSlippery-v1" => Box::new(CliffWalking::along(true)),
+        "Taxi-v3" => Box::new(Taxi::town()),
+        _ => return None,
+    })
+}
+
 /// A number drawn evenly from `[low, high)`.
 fn uniform(rng: &mut rand_pcg::Pcg64, low: f64, high: f64) -> f64 {
     // The 53 bits that a mantissa holds.

@@ -1,6 +1,6 @@
 //! Environments that are tables.
 
-use super::mdp::{Mdp, Tabular};
+use super::mdp::{Mdp, Table, Tabular};
 use super::{Action, ActionSpace, Env, Normalisation, ObservationSpace, Step, uniform};
 use rand::SeedableRng;
 use rand_pcg::Pcg64;
@@ -79,6 +79,16 @@ fn draw(probabilities: impl Iterator<Item = f64>, number: f64) -> usize {
         }
     }
     last
+}
+
+impl<L> Table for World<L> {
+    fn mdp(&self) -> &Mdp {
+        &self.mdp
+    }
+
+    fn limit(&self) -> u32 {
+        self.limit
+    }
 }
 
 impl<L> Tabular for World<L> {

@@ -22,36 +22,28 @@ pub fn network(name: &str, observation: Shape, actions: u32) -> Result<Graph, Gr
     n.finish(x)
 }
 
-/// How Acrobot is learned.
-pub fn acrobot(model: &str) -> Recipe {
-    recipe(model, 200_000, [0.05, 0.99], 1e-3)
-}
-
-/// How MountainCar is learned. Exploration decides: a car that never comes to the goal learns nothing.
+/// How MountainCar is learned. Exploration decides: a car that never comes to the goal learns nothing, and it comes there only where
+/// it is pushed one way for long.
 pub fn mountain_car(model: &str) -> Recipe {
-    recipe(model, 400_000, [0.05, 0.99], 1e-3)
-}
-
-fn recipe(model: &str, steps: u64, [epsilon, discount]: [f64; 2], rate: f64) -> Recipe {
     Recipe {
         model: model.into(),
         seed: 1,
-        steps,
+        steps: 300_000,
         lanes: 8,
-        discount,
-        optimiser: Optimiser::Adam { rate, penalty: 0.0, penalised: Vec::new() },
+        discount: 0.99,
+        optimiser: Optimiser::Adam { rate: 1e-3, penalty: 0.0, penalised: Vec::new() },
         schedule: Schedule::Cosine { warm_up: 0.0, last: 0.05 },
         clip: Some(10.0),
-        evaluation: Evaluation { every: 20_000, episodes: 100, selects: true },
+        evaluation: Evaluation { every: 10_000, episodes: 200, selects: true },
         algorithm: Algorithm::Dqn(Dqn {
-            replay: 50_000,
+            replay: 100_000,
             warm_up: 5_000,
             batch: 128,
-            update_every: 8,
-            target_every: 100,
-            epsilon: [1.0, epsilon],
-            epsilon_steps: steps / 4,
-            repeats: 64,
+            update_every: 4,
+            target_every: 500,
+            epsilon: [1.0, 0.05],
+            epsilon_steps: 150_000,
+            repeats: 200,
             double: true,
             returns: 5,
             prioritised: None,

@@ -4,7 +4,7 @@
 use crate::graph::{Graph, GraphError, ValueId};
 use crate::net::Net;
 use crate::ops::{Add, Reduce, ReduceFn, Reshape, Sub};
-use crate::train::reinforcement::{Algorithm, Dqn, Evaluation, Recipe, VALUES};
+use crate::train::reinforcement::{Algorithm, Dqn, Evaluation, Prioritised, Recipe, VALUES};
 use crate::train::{Optimiser, Schedule};
 use dunlin::shape::{Shape, Window};
 
@@ -62,22 +62,22 @@ pub fn recipe(model: &str) -> Recipe {
         steps: 500_000,
         lanes: 8,
         discount: 0.99,
-        optimiser: Optimiser::Adam { rate: 2.5e-4, penalty: 0.0, penalised: Vec::new() },
-        schedule: Schedule::Constant { warm_up: 0.0 },
+        optimiser: Optimiser::Adam { rate: 5e-4, penalty: 0.0, penalised: Vec::new() },
+        schedule: Schedule::Cosine { warm_up: 0.0, last: 0.05 },
         clip: Some(10.0),
-        evaluation: Evaluation { every: 25_000, episodes: 32, selects: true },
+        evaluation: Evaluation { every: 25_000, episodes: 64, selects: true },
         algorithm: Algorithm::Dqn(Dqn {
             replay: 100_000,
             warm_up: 5_000,
             batch: 32,
-            update_every: 4,
-            target_every: 250,
+            update_every: 2,
+            target_every: 500,
             epsilon: [1.0, 0.02],
-            epsilon_steps: 100_000,
+            epsilon_steps: 60_000,
             repeats: 1,
             double: true,
             returns: 3,
-            prioritised: None,
+            prioritised: Some(Prioritised { alpha: 0.6, beta: 0.4 }),
         }),
     }
 }

@@ -16,6 +16,7 @@ pub mod policy;
 pub mod scarselli;
 pub mod segnet;
 pub mod street;
+pub mod tables;
 
 use crate::data::augment::Augment;
 use crate::data::{DataError, Split, cifar, folders, idx, street as scenes};

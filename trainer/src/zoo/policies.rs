@@ -1,9 +1,10 @@
 //! The models that learn by acting: environment, network, recipe and how they are measured.
 
-use super::{control, gradients, grid_dqn};
+use super::{control, gradients, grid_dqn, tables};
 use crate::env::{self, Env};
 use crate::graph::{Graph, GraphError};
 use crate::train::reinforcement::Recipe;
+use crate::train::reinforcement::tabular::TableRecipe;
 
 /// A policy.
 #[derive(Clone, Copy, Debug)]
@@ -15,7 +16,7 @@ pub struct PolicyModel {
     /// Makes the network of that name for an environment.
     pub network: fn(&str, &dyn Env) -> Result<Graph, GraphError>,
     /// How it is trained, by that name.
-    pub recipe: fn(&str) -> Recipe,
+    pub recipe: PolicyRecipe,
     /// Episodes that it is measured on.
     pub episodes: u32,
     /// The mean return that counts as solved, where there is one.
@@ -35,11 +36,26 @@ impl PolicyModel {
     pub fn graph(&self) -> Result<Graph, GraphError> {
         (self.network)(self.name, &*self.env())
     }
+}
 
-    /// Its recipe.
-    pub fn recipe(&self) -> Recipe {
-        (self.recipe)(self.name)
-    }
+/// How a policy is trained, by the name of its model.
+#[derive(Clone, Copy, Debug)]
+pub enum PolicyRecipe {
+    /// A network, by gradients.
+    Network(fn(&str) -> Recipe),
+    /// A table, without.
+    Table(fn(&str) -> TableRecipe),
+}
+
+/// A world that is a table.
+const fn table(
+    name: &'static str,
+    environment: &'static str,
+    recipe: fn(&str) -> TableRecipe,
+    bar: f64,
+) -> PolicyModel {
+    let recipe = PolicyRecipe::Table(recipe);
+    PolicyModel { name, environment, network: tables::network, recipe, episodes: 1000, bar: Some(bar) }
 }
 
 /// A game on a grid, learned by DQN.
@@ -48,9 +64,9 @@ const fn grid(name: &'static str, environment: &'static str) -> PolicyModel {
         name,
         environment,
         network: |name, env| {
-            grid_dqn::network(name, env.observation_space().shape, env.action_space().outputs() as u32)
+            grid_dqn::duelling(name, env.observation_space().shape, env.action_space().outputs() as u32)
         },
-        recipe: grid_dqn::recipe,
+        recipe: PolicyRecipe::Network(grid_dqn::recipe),
         episodes: 100,
         bar: None,
     }
@@ -69,7 +85,7 @@ const fn control(
         network: |name, env| {
             control::network(name, env.observation_space().shape, env.action_space().outputs() as u32)
         },
-        recipe,
+        recipe: PolicyRecipe::Network(recipe),
         episodes: 100,
         bar: Some(bar),
     }
@@ -82,18 +98,21 @@ const fn gradient(
     recipe: fn(&str) -> Recipe,
     (episodes, bar): (u32, f64),
 ) -> PolicyModel {
+    let recipe = PolicyRecipe::Network(recipe);
     PolicyModel { name, environment, network: gradients::network, recipe, episodes, bar: Some(bar) }
 }
 
 /// All policies.
-pub const ALL: [PolicyModel; 13] = [
+pub const ALL: [PolicyModel; 15] = [
+    table("frozenlake8x8-planned", "FrozenLake8x8-v1", tables::frozen_lake, 0.8936),
+    table("cliffwalking-q", "CliffWalking-v1", tables::cliff_walking, -13.0),
+    table("taxi-q", "Taxi-v3", tables::taxi, 7.93),
     gradient("cartpole-ppo", "CartPole-v1", gradients::cart_pole_ppo, (100, 500.0)),
     gradient("cartpole-a2c", "CartPole-v1", gradients::cart_pole_a2c, (100, 500.0)),
     gradient("cartpole-reinforce", "CartPole-v1", gradients::cart_pole_reinforce, (100, 500.0)),
     gradient("acrobot-ppo", "Acrobot-v1", gradients::acrobot_ppo, (100, -90.0)),
     gradient("pendulum-ppo", "Pendulum-v1", gradients::pendulum_ppo, (300, -180.0)),
     PolicyModel { bar: None, ..gradient("walker-ppo", "walker", gradients::walker_ppo, (100, 0.0)) },
-    control("acrobot-dqn", "Acrobot-v1", control::acrobot, -90.0),
     control("mountaincar-dqn", "MountainCar-v0", control::mountain_car, -110.0),
     grid("pong-dqn", "pong"),
     grid("breakout-dqn", "breakout"),
@@ -119,7 +138,11 @@ mod tests {
             let (input, output) = (graph.shape(graph.inputs[0]), graph.shape(graph.outputs[0]));
             assert_eq!(input, env.observation_space().shape, "{}", model.name);
             assert_eq!(output.elements(), env.action_space().outputs(), "{}", model.name);
-            assert_eq!(model.recipe().model, model.name);
+            let named = match model.recipe {
+                PolicyRecipe::Network(recipe) => recipe(model.name).model,
+                PolicyRecipe::Table(recipe) => recipe(model.name).model,
+            };
+            assert_eq!(named, model.name);
         }
     }
 }

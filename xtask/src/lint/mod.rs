@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use dunlin_emulator::board::{BOARDS, Board, TRACKING};
+use dunlin_emulator::board::{BOARDS, Board};
 
 use crate::cross::{Cross, host_cargo};
 use crate::setup::{DISTRIBUTION_CLIPPY, Setup, Toolchain};
@@ -42,23 +42,27 @@ pub(crate) fn lint() -> Result<(), String> {
         call(host_cargo().args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))
     });
     // Of the firmware, what the host can build.
-    let on_host = |arguments: &[&str]| {
-        let mut command = host_cargo();
-        command.args(arguments).current_dir(paths::root().join("firmware"));
-        call(command.env("RUSTDOCFLAGS", "-D warnings"))
+    let on_host = |command: &str, package: &[&str], rest: &[&str]| {
+        let mut cargo = host_cargo();
+        cargo.arg(command).args(package).args(rest).current_dir(paths::root().join("firmware"));
+        call(cargo.env("RUSTDOCFLAGS", "-D warnings"))
     };
-    for (what, package) in [("tracker", "dunlin-track"), ("plant", "dunlin-plant")] {
+    for (what, package) in firmware::ON_HOST {
         steps.run(&format!("clippy, {what}"), || {
-            on_host(&["clippy", "--package", package, "--all-targets", "--", "-D", "warnings"])
+            on_host("clippy", package, &["--all-targets", "--", "-D", "warnings"])
         });
-        steps.run(&format!("rustdoc, {what}"), || on_host(&["doc", "--package", package, "--no-deps"]));
+        steps.run(&format!("rustdoc, {what}"), || on_host("doc", package, &["--no-deps"]));
     }
     let setup = Setup::find_or_install();
     match firmware_clippy(&setup) {
         Ok(toolchain) => {
             steps.run("clippy, firmware", || {
                 BOARDS.iter().try_for_each(|board| clippy_board(toolchain, board, &[]))?;
-                TRACKING.iter().try_for_each(|board| clippy_board(toolchain, board, &["--features", "track"]))
+                firmware::SERVICES.iter().try_for_each(|(service, boards)| {
+                    boards
+                        .iter()
+                        .try_for_each(|board| clippy_board(toolchain, board, &["--features", service]))
+                })
             });
         }
         Err(reason) => steps.left_out("clippy, firmware", &reason),

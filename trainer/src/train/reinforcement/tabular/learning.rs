@@ -3,12 +3,17 @@
 use crate::env::mdp::Tabular;
 use rand::{Rng, SeedableRng};
 use rand_pcg::Pcg64;
+use serde::{Deserialize, Serialize};
 
 /// A number that changes over the episodes.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", tag = "kind", deny_unknown_fields)]
 pub enum Decay {
     /// Always the same.
-    Constant(f64),
+    Constant {
+        /// The number.
+        value: f64,
+    },
     /// From one value to another along a line, then the other.
     Linear {
         /// In the first episode.
@@ -32,7 +37,7 @@ impl Decay {
     /// Its value in an episode, counted from 0.
     pub fn at(&self, episode: u64) -> f64 {
         match *self {
-            Self::Constant(value) => value,
+            Self::Constant { value } => value,
             Self::Linear { from, to, episodes } => {
                 let share = (episode as f64 / episodes.max(1) as f64).min(1.0);
                 from * (1.0 - share) + to * share
@@ -43,7 +48,8 @@ impl Decay {
 }
 
 /// How is learned.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Learning {
     /// Number of episodes.
     pub episodes: u64,
@@ -111,16 +117,31 @@ enum Target {
 }
 
 /// Q-learning (Watkins 1989; section 6.5): learns what the best actions are worth, whatever is done meanwhile.
-pub fn q_learning(world: &mut impl Tabular, learning: &Learning) -> Learned {
-    learn(world, learning, Target::Best)
+pub fn q_learning(world: &mut (impl Tabular + ?Sized), learning: &Learning) -> Learned {
+    learn(world, learning, Target::Best, |_, _| ())
+}
+
+/// [`q_learning`] that shows what is learned after each episode, with the steps so far.
+pub fn q_learning_shown(
+    world: &mut (impl Tabular + ?Sized),
+    learning: &Learning,
+    show: impl FnMut(u64, &Learned),
+) -> Learned {
+    learn(world, learning, Target::Best, show)
 }
 
 /// SARSA (Rummery and Niranjan 1994; section 6.4): learns what actions are worth to the policy that acts, exploration included.
-pub fn sarsa(world: &mut impl Tabular, learning: &Learning) -> Learned {
-    learn(world, learning, Target::Taken)
+pub fn sarsa(world: &mut (impl Tabular + ?Sized), learning: &Learning) -> Learned {
+    learn(world, learning, Target::Taken, |_, _| ())
 }
 
-fn learn(world: &mut impl Tabular, learning: &Learning, target: Target) -> Learned {
+fn learn(
+    world: &mut (impl Tabular + ?Sized),
+    learning: &Learning,
+    target: Target,
+    mut show: impl FnMut(u64, &Learned),
+) -> Learned {
+    let mut steps = 0;
     let mut rng = Pcg64::seed_from_u64(learning.seed);
     let actions = world.actions();
     let mut learned = Learned { actions, values: vec![0.0; world.states() * actions], returns: Vec::new() };
@@ -132,6 +153,7 @@ fn learn(world: &mut impl Tabular, learning: &Learning, target: Target) -> Learn
         loop {
             let (next, step) = world.act(action);
             total += step.reward;
+            steps += 1;
             // The time limit ends an episode, but what the next state is worth still counts.
             let taken = learned.choose(next, epsilon, &mut rng);
             let after = match (step.terminated, target) {
@@ -148,6 +170,7 @@ fn learn(world: &mut impl Tabular, learning: &Learning, target: Target) -> Learn
             action = if target == Target::Best { learned.choose(next, epsilon, &mut rng) } else { taken };
         }
         learned.returns.push(total);
+        show(steps, &learned);
     }
     learned
 }

@@ -4,12 +4,14 @@
 
 mod learning;
 mod planning;
+mod table;
 
-pub use learning::{Decay, Learned, Learning, q_learning, sarsa};
+pub use learning::{Decay, Learned, Learning, q_learning, q_learning_shown, sarsa};
 pub use planning::{
     Horizon, Solution, evaluate, expected_return, finite_horizon, greedy, policy_iteration, start_value,
-    value_iteration,
+    value_iteration, value_iteration_from,
 };
+pub use table::{Method, TableRecipe, train};
 
 #[cfg(test)]
 mod tests;

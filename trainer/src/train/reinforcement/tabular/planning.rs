@@ -72,7 +72,11 @@ pub fn evaluate(mdp: &Mdp, policy: &[usize], discount: f64, tolerance: f64, valu
 /// With a discount of 1, some policy has to end every episode with what it can earn; of the greedy actions, which are then equally good
 /// where standing still costs nothing, not every one leads to the goal.
 pub fn value_iteration(mdp: &Mdp, discount: f64, tolerance: f64) -> Solution {
-    let mut values = vec![0.0; mdp.states()];
+    value_iteration_from(mdp, discount, tolerance, vec![0.0; mdp.states()])
+}
+
+/// [`value_iteration`] that begins with `values`, one for each state.
+pub fn value_iteration_from(mdp: &Mdp, discount: f64, tolerance: f64, mut values: Vec<f64>) -> Solution {
     let sweeps = sweep(&mut values, tolerance, |state, values| {
         let all = (0..mdp.actions()).map(|action| worth(mdp, state, action, values, discount));
         all.fold(f64::NEG_INFINITY, f64::max)

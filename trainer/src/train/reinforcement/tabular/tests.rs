@@ -171,7 +171,7 @@ fn the_best_ride_is_known() {
 }
 
 fn learning(episodes: u64, step_size: f64, epsilon: Decay, seed: u64) -> Learning {
-    Learning { episodes, discount: 1.0, step_size: Decay::Constant(step_size), epsilon, seed }
+    Learning { episodes, discount: 1.0, step_size: Decay::Constant { value: step_size }, epsilon, seed }
 }
 
 /// Squares of the way that a policy takes along the cliff.
@@ -190,7 +190,8 @@ fn way(policy: &[usize]) -> Vec<usize> {
 /// Mean return of the last hundred of 500 episodes, over ten seeds.
 fn online(learn: fn(&mut CliffWalking, &Learning) -> Learned) -> f64 {
     let last = |seed| {
-        let learned = learn(&mut CliffWalking::along(false), &learning(500, 0.5, Decay::Constant(0.1), seed));
+        let learned =
+            learn(&mut CliffWalking::along(false), &learning(500, 0.5, Decay::Constant { value: 0.1 }, seed));
         learned.returns[400..].iter().sum::<f64>()
     };
     (0..10).map(last).sum::<f64>() / 1000.0
@@ -205,7 +206,7 @@ fn sarsa_keeps_away_from_the_cliff_and_q_learning_does_not() {
     assert!((-60.0..-40.0).contains(&by_q_learning), "{by_q_learning}");
     for seed in 0..10 {
         // Smaller steps than those of the figure, so that one fall does not decide on a way.
-        let learning = learning(5_000, 0.1, Decay::Constant(0.1), seed);
+        let learning = learning(5_000, 0.1, Decay::Constant { value: 0.1 }, seed);
         let edge = way(&q_learning(&mut CliffWalking::along(false), &learning).policy());
         assert_eq!(edge.len() - 1, 13, "seed {seed}: {edge:?}");
         let detour = way(&sarsa(&mut CliffWalking::along(false), &learning).policy());
@@ -218,7 +219,7 @@ fn sarsa_keeps_away_from_the_cliff_and_q_learning_does_not() {
 /// everything.
 #[test]
 fn without_exploration_both_find_the_best_way() {
-    let learning = learning(500, 0.5, Decay::Constant(0.0), 1);
+    let learning = learning(500, 0.5, Decay::Constant { value: 0.0 }, 1);
     for learn in [q_learning, sarsa] {
         assert_eq!(way(&learn(&mut CliffWalking::along(false), &learning).policy()).len() - 1, 13);
     }
@@ -278,7 +279,7 @@ impl Tabular for Endless {
 
 #[test]
 fn a_time_limit_is_no_end_of_what_can_be_earned() {
-    let learning = Learning { discount: 0.5, ..learning(100, 0.5, Decay::Constant(0.0), 0) };
+    let learning = Learning { discount: 0.5, ..learning(100, 0.5, Decay::Constant { value: 0.0 }, 0) };
     for learn in [q_learning, sarsa] {
         let learned = learn(&mut Endless(0), &learning);
         near(learned.values(0)[0], 2.0);
@@ -288,7 +289,7 @@ fn a_time_limit_is_no_end_of_what_can_be_earned() {
 
 #[test]
 fn numbers_decay_as_they_say() {
-    assert_eq!(Decay::Constant(0.3).at(1000), 0.3);
+    assert_eq!(Decay::Constant { value: 0.3 }.at(1000), 0.3);
     let linear = Decay::Linear { from: 1.0, to: 0.2, episodes: 4 };
     assert_eq!([0, 1, 4, 9].map(|episode| linear.at(episode)), [1.0, 0.8, 0.2, 0.2]);
     let harmonic = Decay::Harmonic { from: 0.5, half: 10.0 };
