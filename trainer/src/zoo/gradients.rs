@@ -69,6 +69,6 @@ pub fn pendulum_ppo(model: &str) -> Recipe {
 /// The walker by PPO.
 pub fn walker_ppo(model: &str) -> Recipe {
     let numbers = Ppo { batch: 512, ..ppo(128, 0.95, objective(1.0, 0.0)) };
-    let recipe = recipe(model, 3_000_000, 0.99, 1e-3, Algorithm::Ppo(numbers));
+    let recipe = recipe(model, 1_000_000, 0.99, 1e-3, Algorithm::Ppo(numbers));
     Recipe { lanes: 32, ..recipe }
 }

@@ -1,6 +1,7 @@
 //! Motion without contacts: `M(q) v̇ = f − c(q, v)`.
 //!
-//! With `S` the first moments of the links about the joint nearer to the hip, and `d'(a) = (cos a, sin a)`, the mass matrix is
+//! With `S` the first moments of the links about the joint nearer to the hip, and `d'(a) = (cos a, sin a)`, the mass
+//! matrix is
 //!
 //! ```text
 //!     | m E   B |     B = S d'(a) of each link
@@ -9,8 +10,8 @@
 //! ```
 //!
 //! and is inverted through the 2x2 matrix `m E − B D⁻¹ Bᵀ`. Velocities live half a step before positions (leapfrog), and
-//! centrifugal forces are those of the mean of the velocities before and after a step, found by iteration. This is reversible in time,
-//! so energy neither drifts nor explodes.
+//! centrifugal forces are those of the mean of the velocities before and after a step, found by iteration. This is
+//! reversible in time, so energy neither drifts nor explodes.
 
 use super::body::{Body, DOF, Directions, JOINT, JOINTS, LINKS, SHANK, THIGH, TORSO, Vector};
 
