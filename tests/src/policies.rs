@@ -129,7 +129,8 @@ pub const PERIOD_US: u32 = 20_000;
 
 /// The policy that balances a pole; everything that balances takes this one.
 pub fn balancing(controlled: Plant) -> ControlJob {
-    const SPREAD: [f32; 4] = [2.4, 3.0, 0.21, 3.5];
+    // As the environment of training has it.
+    const SPREAD: [f32; 4] = [CartPole::MAX_POSITION as f32, 2.5, CartPole::MAX_ANGLE as f32, 2.5];
     ControlJob {
         name: "cart-pole".into(),
         model: cart_pole(SPREAD).as_slice().to_vec(),

@@ -7,6 +7,29 @@
 //! for the watchdog of the microcontroller, which is fed after [`Controller::step`].
 //!
 //! [`wiring`] has the sensors and actuators of the reference wiring.
+//!
+//! ```no_run
+//! use dunlin::Session;
+//! use dunlin_app::policy::wiring::{Address, Imu, Servo};
+//! use dunlin_app::policy::{ActionSpace, Clock, Controller, Normalisation, Policy};
+//! use embedded_hal::{delay::DelayNs, i2c::I2c, pwm::SetDutyCycle};
+//!
+//! /// Keeps a platform level, 100 times a second, until the servo fails.
+//! fn level<I: I2c, P: SetDutyCycle>(
+//!     session: Session,
+//!     (bus, pwm): (I, P),
+//!     clock: impl Clock,
+//!     delay: &mut impl DelayNs,
+//! ) -> Option<()> {
+//!     let (imu, servo) = (Imu::new(bus, Address::default(), delay).ok()?, Servo::new(pwm, 50, 1.0));
+//!     let normalisation =
+//!         Normalisation { centre: &[0.0, 0.0, 9.8, 0.0, 0.0, 0.0], spread: &[4.0, 4.0, 4.0, 2.0, 2.0, 2.0] };
+//!     let memory = &mut [0.0; Imu::<I>::NUMBERS + 1];
+//!     let policy = Policy::new(session, normalisation, ActionSpace::Continuous(&[1.0]), memory).ok()?;
+//!     let mut controller = Controller::new(policy, imu, servo, clock, 10_000).ok()?;
+//!     controller.run(delay, |result| result != Err(dunlin_app::policy::Fault::Actuator)).ok()
+//! }
+//! ```
 
 mod network;
 pub mod wiring;

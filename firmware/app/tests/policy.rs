@@ -15,12 +15,15 @@ use dunlin_app::policy::{
     Action, ActionSpace, Actuator, Clock, Controller, Counts, Fault, Normalisation, Policy, Sensor, Ticks,
     Unfit,
 };
+use embedded_hal::digital::OutputPin;
 use embedded_hal::i2c::ErrorKind;
+use embedded_hal::spi::SpiDevice;
 use embedded_hal_mock::eh1::MockError;
 use embedded_hal_mock::eh1::delay::{CheckedDelay, NoopDelay, Transaction as Delay};
 use embedded_hal_mock::eh1::digital::{Mock as Pin, State, Transaction as Level};
 use embedded_hal_mock::eh1::i2c::{Mock as Bus, Transaction as Transfer};
 use embedded_hal_mock::eh1::pwm::{Mock as Pwm, Transaction as Duty};
+use embedded_hal_mock::eh1::spi::{Mock as SpiMock, Transaction as Spi};
 
 /// Of inputs and outputs of the models below.
 const SCALE: f32 = 1.0 / 64.0;
@@ -437,6 +440,58 @@ fn an_imu_and_a_bridge_make_a_loop_that_stops_the_motor_when_the_bus_fails() {
     bus.done();
     [&mut forward, &mut backward].into_iter().for_each(|pin| pin.done());
     power.done();
+}
+
+/// The angle of a pole by a rotary encoder on SPI that sends it in 16 bits, of which the first makes their number of ones even.
+struct Encoder<S>(S);
+
+impl<S: SpiDevice> Sensor for Encoder<S> {
+    type Error = Option<S::Error>;
+
+    fn read(&mut self, observation: &mut [f32]) -> Result<(), Self::Error> {
+        let mut bytes = [0; 2];
+        self.0.read(&mut bytes)?;
+        let word = u16::from_be_bytes(bytes);
+        if !word.count_ones().is_multiple_of(2) {
+            return Err(None);
+        }
+        observation.fill(f32::from(word & 0x7fff) / 16384.0 - 1.0);
+        Ok(())
+    }
+}
+
+#[test]
+fn a_sensor_on_spi_with_a_broken_word_stops_a_digital_output() {
+    struct Relay<P>(P);
+    impl<P: OutputPin> Actuator for Relay<P> {
+        type Error = P::Error;
+
+        fn act(&mut self, action: Action<'_>) -> Result<(), P::Error> {
+            self.0.set_state((action == Action::Discrete(1)).into())
+        }
+
+        fn safe(&mut self) -> Result<(), P::Error> {
+            self.0.set_low()
+        }
+    }
+    let words = [0x6000u16, 0x2000, 0xa000, 0x6000];
+    let transfers = words.map(|word| {
+        [Spi::transaction_start(), Spi::read_vec(word.to_be_bytes().to_vec()), Spi::transaction_end()]
+    });
+    let mut spi = SpiMock::new(transfers.as_flattened());
+    let levels = [State::High, State::Low, State::Low, State::High].map(Level::set);
+    let mut pin = Pin::new(&levels);
+    let time = Cell::new(0);
+    let model = linear(&[&[0], &[1]]);
+    with_policy(&model, Normalisation::NONE, ActionSpace::Discrete(2), |policy| {
+        let (encoder, relay) = (Encoder(spi.clone()), Relay(pin.clone()));
+        let mut controller =
+            Controller::new(policy.unwrap(), encoder, relay, clock(&time), PERIOD_US).unwrap();
+        let actions = [0; 4].map(|_| controller.step().map(|action| action == Action::Discrete(1)));
+        assert_eq!(actions, [Ok(true), Err(Fault::Sensor), Ok(false), Ok(true)]);
+    });
+    spi.done();
+    pin.done();
 }
 
 #[test]
