@@ -5,6 +5,8 @@
 //! The same seed and actions give the same episode on every machine: random numbers come from PCG, and transcendental
 //! functions from `libm`.
 
+pub mod skirmish;
+
 use dunlin::shape::Shape;
 use serde::{Deserialize, Serialize};
 

@@ -1,0 +1,3 @@
+//! Tests of the rules, of the opponent, and of what memory can know.
+
+use super::*;
