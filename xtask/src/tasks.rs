@@ -91,11 +91,13 @@ pub(crate) fn test(arguments: &[&str]) -> Result<(), String> {
         command.args(["test", "--package", "dunlin-core", "--features", "encode,std,rayon", "--lib"]);
         call(&mut command)
     });
-    // The part of the firmware that the host runs, too.
-    steps.run("tracker", || {
-        let mut command = host_cargo();
-        call(command.args(["test", "--package", "dunlin-track"]).current_dir(paths::root().join("firmware")))
-    });
+    // The parts of the firmware that the host runs, too.
+    for (what, package) in [("tracker", "dunlin-track"), ("plant", "dunlin-plant")] {
+        steps.run(what, || {
+            let mut command = host_cargo();
+            call(command.args(["test", "--package", package]).current_dir(paths::root().join("firmware")))
+        });
+    }
     steps.run("workspace tests", || {
         let mut command = with_images(host_cargo(), emulated);
         command.args(["test", "--workspace", "--no-fail-fast"]).args(arguments);

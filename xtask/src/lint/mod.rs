@@ -42,15 +42,17 @@ pub(crate) fn lint() -> Result<(), String> {
         call(host_cargo().args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))
     });
     // Of the firmware, what the host can build.
-    let tracker = |arguments: &[&str]| {
+    let on_host = |arguments: &[&str]| {
         let mut command = host_cargo();
         command.args(arguments).current_dir(paths::root().join("firmware"));
         call(command.env("RUSTDOCFLAGS", "-D warnings"))
     };
-    steps.run("clippy, tracker", || {
-        tracker(&["clippy", "--package", "dunlin-track", "--all-targets", "--", "-D", "warnings"])
-    });
-    steps.run("rustdoc, tracker", || tracker(&["doc", "--package", "dunlin-track", "--no-deps"]));
+    for (what, package) in [("tracker", "dunlin-track"), ("plant", "dunlin-plant")] {
+        steps.run(&format!("clippy, {what}"), || {
+            on_host(&["clippy", "--package", package, "--all-targets", "--", "-D", "warnings"])
+        });
+        steps.run(&format!("rustdoc, {what}"), || on_host(&["doc", "--package", package, "--no-deps"]));
+    }
     let setup = Setup::find_or_install();
     match firmware_clippy(&setup) {
         Ok(toolchain) => {

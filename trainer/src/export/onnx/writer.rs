@@ -3,7 +3,7 @@
 use super::OnnxError;
 use super::numbers::Numbers;
 use crate::graph::{Graph, ParamId, ValueId};
-use crate::ops::Activation;
+use crate::ops::{Activation, Op};
 use dunlin::format::DType;
 use prost::Message;
 use tract_onnx::pb::attribute_proto::AttributeType;
