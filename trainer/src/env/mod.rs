@@ -203,6 +203,11 @@ pub trait Env: Send {
         None
     }
 
+    /// The action that a scripted player would now take, where the environment has one.
+    fn advice(&self) -> Option<usize> {
+        None
+    }
+
     /// The state as text for a terminal, lines without colour.
     fn text(&self) -> String;
 
@@ -222,6 +227,7 @@ pub fn make(name: &str) -> Option<Box<dyn Env>> {
         "CliffWalking-v1" => Box::new(CliffWalking::along(false)),
         "CliffWalkingSlippery-v1" => Box::new(CliffWalking::along(true)),
         "Taxi-v3" => Box::new(Taxi::town()),
+        "skirmish" => Box::new(skirmish::Skirmish::default()),
         _ => return grid::by_name(name).map(|entry| (entry.make)(grid::Options::default())),
     })
 }
@@ -242,7 +248,7 @@ mod tests {
         let control = ["CartPole-v1", "Acrobot-v1", "MountainCar-v0", "Pendulum-v1"];
         let worlds =
             ["FrozenLake-v1", "FrozenLake8x8-v1", "CliffWalking-v1", "CliffWalkingSlippery-v1", "Taxi-v3"];
-        for name in control.iter().chain(&worlds) {
+        for name in control.iter().chain(&worlds).chain(&["skirmish"]) {
             assert_eq!(make(name).map(|env| env.name()), Some(*name));
         }
         assert!(make("CartPole").is_none());

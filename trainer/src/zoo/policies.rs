@@ -1,6 +1,6 @@
 //! The models that learn by acting: environment, network, recipe and how they are measured.
 
-use super::{control, gradients, grid_dqn};
+use super::{control, gradients, grid_dqn, skirmish};
 use crate::env::{self, Env};
 use crate::graph::{Graph, GraphError};
 use crate::train::reinforcement::Recipe;
@@ -86,7 +86,7 @@ const fn gradient(
 }
 
 /// All policies.
-pub const ALL: [PolicyModel; 12] = [
+pub const ALL: [PolicyModel; 13] = [
     gradient("cartpole-ppo", "CartPole-v1", gradients::cart_pole_ppo, (100, 500.0)),
     gradient("cartpole-a2c", "CartPole-v1", gradients::cart_pole_a2c, (100, 500.0)),
     gradient("cartpole-reinforce", "CartPole-v1", gradients::cart_pole_reinforce, (100, 500.0)),
@@ -99,6 +99,14 @@ pub const ALL: [PolicyModel; 12] = [
     grid("space-invaders-dqn", "space-invaders"),
     grid("seaquest-dqn", "seaquest"),
     grid("beam-rider-dqn", "beam-rider"),
+    PolicyModel {
+        name: "skirmish",
+        environment: "skirmish",
+        network: |name, _| skirmish::network(name),
+        recipe: skirmish::recipe,
+        episodes: 100,
+        bar: None,
+    },
 ];
 
 /// The policy of this name.

@@ -200,6 +200,12 @@ impl Arena {
         Self { units, ticks: 0, rng }
     }
 
+    /// These units, at tick 0.
+    #[cfg(test)]
+    pub(super) fn of(units: [[Unit; UNITS]; 2]) -> Self {
+        Self { units, ticks: 0, rng: Pcg64::new(1, 1) }
+    }
+
     /// The units of both sides.
     pub fn units(&self) -> &[[Unit; UNITS]; 2] {
         &self.units
@@ -230,9 +236,8 @@ impl Arena {
         let foes = &self.units[1 - side];
         View {
             own: [0, 1].map(|i| seen(&self.units[side][i], Some(self.units[side][i].reload))),
-            foes: [0, 1].map(|i| {
-                (foes[i].alive() && self.in_sight(1 - side, i)).then(|| seen(&foes[i], None))
-            }),
+            foes: [0, 1]
+                .map(|i| (foes[i].alive() && self.in_sight(1 - side, i)).then(|| seen(&foes[i], None))),
             known_dead: [0, 1].map(|i| !foes[i].alive()),
         }
     }

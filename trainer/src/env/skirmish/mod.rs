@@ -15,8 +15,8 @@ mod script;
 mod tests;
 
 use arena::length;
-pub use arena::{Arena, Command, Kind, SIZE, Seen, UNITS, Unit, View};
-pub use script::{Script, Skill};
+pub use arena::{Arena, Command, Kind, SIGHT, SIZE, Seen, UNITS, Unit, View};
+pub use script::{DANGER, Script, Skill};
 
 use super::{Action, ActionSpace, Env, Normalisation, ObservationSpace, Step};
 use dunlin::shape::Shape;
@@ -50,6 +50,8 @@ pub struct Skirmish {
     arena: Arena,
     opponent: Script,
     skill: Skill,
+    adviser: Script,
+    advice: usize,
 }
 
 impl Default for Skirmish {
@@ -61,7 +63,8 @@ impl Default for Skirmish {
 impl Skirmish {
     /// The skirmish against an opponent of that skill.
     pub fn against(skill: Skill) -> Self {
-        Self { arena: Arena::new(0), opponent: Script::new(skill), skill }
+        let adviser = Script::new(Skill::Full);
+        Self { arena: Arena::new(0), opponent: Script::new(skill), skill, adviser, advice: 0 }
     }
 
     /// The arena as it stands.
@@ -69,14 +72,11 @@ impl Skirmish {
         &self.arena
     }
 
-    /// What side 0 sees.
-    pub fn view(&self) -> View {
-        self.arena.view(0)
-    }
-
-    /// Whether a return is that of a skirmish won.
-    pub fn is_victory(total: f64) -> bool {
-        total > 1.0
+    /// Shows both the observation and the adviser what side 0 sees.
+    fn look(&mut self, observation: &mut [f32]) {
+        let view = self.arena.view(0);
+        self.advice = action_of(self.adviser.act(&view));
+        observe(&view, observation);
     }
 }
 
@@ -151,7 +151,8 @@ impl Env for Skirmish {
     fn reset(&mut self, seed: u64, observation: &mut [f32]) {
         self.arena = Arena::new(seed);
         self.opponent = Script::new(self.skill);
-        observe(&self.arena.view(0), observation);
+        self.adviser = Script::new(Skill::Full);
+        self.look(observation);
     }
 
     fn step(&mut self, action: Action<'_>, observation: &mut [f32]) -> Step {
@@ -159,13 +160,21 @@ impl Env for Skirmish {
         assert!(action < COMMANDS * COMMANDS, "the action is not in the space");
         let replies = self.opponent.act(&self.arena.view(1));
         let damage = self.arena.tick([orders_of(action), replies]);
-        observe(&self.arena.view(0), observation);
+        self.look(observation);
         let total: i32 = Kind::ALL.iter().map(|kind| kind.health()).sum();
         let mut reward = f64::from(damage[1] - damage[0]) / f64::from(total);
         let lost = [0, 1].map(|side| self.arena.is_lost(side));
         reward += f64::from(i32::from(lost[1]) - i32::from(lost[0]));
         let terminated = lost[0] || lost[1];
         Step { reward, terminated, truncated: !terminated && self.arena.ticks() >= LIMIT }
+    }
+
+    fn succeeded(&self) -> Option<bool> {
+        Some(self.arena.is_lost(1) && !self.arena.is_lost(0))
+    }
+
+    fn advice(&self) -> Option<usize> {
+        Some(self.advice)
     }
 
     fn text(&self) -> String {

@@ -86,7 +86,8 @@ impl Script {
     fn focus(&self, view: &View) -> Option<usize> {
         let far = |foe: &Seen| living(view).map(|unit| unit.distance(foe)).sum::<f32>();
         let seen = view.foes.iter().enumerate().filter_map(|(i, foe)| Some((i, foe.as_ref()?)));
-        seen.min_by(|(_, a), (_, b)| worth(a).total_cmp(&worth(b)).then(far(a).total_cmp(&far(b)))).map(|(i, _)| i)
+        seen.min_by(|(_, a), (_, b)| worth(a).total_cmp(&worth(b)).then(far(a).total_cmp(&far(b))))
+            .map(|(i, _)| i)
     }
 
     /// Where to go without a foe in sight.

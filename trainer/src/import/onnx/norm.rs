@@ -73,13 +73,18 @@ pub(super) fn layer(im: &mut Importer, node: &Node<'_>) -> Result<Vec<Item>, Fai
     let scale = (*im.constant(node, 1)?).clone();
     let shift = im.constant_if_given(node, 2)?.map(|c| (*c).clone());
     let needs_statistics = node.output(1).or(node.output(2)).is_some();
-    if axes.len() == 1 && !needs_statistics
+    if axes.len() == 1
+        && !needs_statistics
         && let Some(x) = last_as_channels(im, &x)?
     {
         let channels = scale.len();
         let shift = shift.map_or_else(|| vec![0.0; channels], |c| c.to_floats());
         if x.dims.last() != Some(&channels) || shift.len() != channels {
-            return Err(Fail::malformed(format!("{channels} scales and {} shifts for {:?}", shift.len(), x.dims)));
+            return Err(Fail::malformed(format!(
+                "{channels} scales and {} shifts for {:?}",
+                shift.len(),
+                x.dims
+            )));
         }
         let id = im.push("", ops::LayerNorm { epsilon }, &[x.id], vec![scale.to_floats(), shift])?;
         return Ok(vec![Item::Held(x.with_id(id))]);

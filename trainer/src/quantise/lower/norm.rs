@@ -30,9 +30,9 @@ impl Lowering<'_> {
         let fraction = f64::from(1u32 << int8::layer_norm_fraction(channels));
         let unit = (largest(gamma) / LARGEST_GAMMA / fraction).max(largest(beta) / LARGEST_BETA);
         let unit = if unit > 0.0 { unit } else { f64::from(output.scale) };
-        let ints = |values: &[f32], unit: f64| values.iter().map(move |v| (f64::from(*v) / unit).round());
-        let gamma: Vec<i16> = ints(gamma, unit * fraction).map(|v| v as i16).collect();
-        let beta: Vec<i32> = ints(beta, unit).map(|v| v as i32).collect();
+        let steps = |v: &f32, unit: f64| (f64::from(*v) / unit).round();
+        let gamma: Vec<i16> = gamma.iter().map(|v| steps(v, unit * fraction) as i16).collect();
+        let beta: Vec<i32> = beta.iter().map(|v| steps(v, unit) as i32).collect();
         let squares = f64::from(epsilon) / f64::from(input.scale).powi(2) * f64::from(channels).powi(2);
         let op = int8::LayerNorm {
             gamma: self.program.data.push(&gamma),
