@@ -14,8 +14,7 @@ use serde::{Deserialize, Serialize};
 /// Input and output `[n, h, w, c]` with at most 4,096 channels; rows may be bounded. Mean and variance are exact: with
 /// `d = c·q − Σq`, which the zero point leaves alone, and `S = c·Σq² − (Σq)² + epsilon` the normalised value is `d / √S`. It
 /// has [`fraction`] bits of fraction, a magnitude of at most `√(c − 1)`, and so 16 bits; the 32-bit accumulator
-/// `normalised · gamma + beta` cannot overflow. The error before the last rounding is below `2^-7` steps of the output for
-/// each unit of the largest `|gamma| · √c` in those steps (`docs/numerics.md`).
+/// `normalised · gamma + beta` cannot overflow. `docs/numerics.md` derives the bound of the error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct LayerNorm {
@@ -40,6 +39,38 @@ const LARGEST_EPSILON: u64 = 1 << 62;
 pub const fn fraction(channels: u32) -> u32 {
     let bits = u32::BITS - channels.saturating_sub(1).leading_zeros();
     15 - bits.div_ceil(2)
+}
+
+/// What is the same for a whole row.
+struct Row {
+    channels: i32,
+    sum: i32,
+    /// The inverse root, with so many bits of fraction more than a normalised value has.
+    root: u32,
+    shift: u32,
+}
+
+impl Row {
+    fn new(x: &[i8], epsilon: u64) -> Self {
+        let (mut sum, mut squares) = (0i32, 0u32);
+        for &q in x {
+            sum += i32::from(q);
+            squares += i32::from(q).pow(2) as u32;
+        }
+        let channels = x.len() as u32;
+        let spread = u64::from(squares) * u64::from(channels) - (i64::from(sum) * i64::from(sum)) as u64;
+        let (root, pairs) = inverse_root64(spread + epsilon);
+        // At least 17: pairs is at most 31 and the fraction at most 15.
+        Self { channels: channels as i32, sum, root, shift: 63 - fraction(channels) - pairs }
+    }
+
+    /// A value less the mean over the deviation, with [`fraction`] bits of fraction.
+    #[inline(always)]
+    fn normalise(&self, q: i8) -> i32 {
+        let exact = i64::from(i32::from(q) * self.channels - self.sum) * i64::from(self.root);
+        let rounded = (exact + (1i64 << (self.shift - 1))) >> self.shift;
+        (rounded as i32).clamp(-i32::from(i16::MAX), i32::from(i16::MAX))
+    }
 }
 
 impl Operator for LayerNorm {
@@ -81,27 +112,14 @@ impl Operator for LayerNorm {
         let gamma = io.operands.constant(self.gamma, 2 * u64::from(shape.c)).ok()?;
         let beta = io.operands.constant(self.beta, 4 * u64::from(shape.c)).ok()?;
         let (gamma, beta): (&[i16], &[i32]) = (bytemuck::cast_slice(gamma), bytemuck::cast_slice(beta));
-        let (c, fraction) = (shape.c as i32, fraction(shape.c));
         let views = io.views()?;
         let [y, _] = views.outputs;
         let x: &[i8] = bytemuck::cast_slice(views.inputs[0]);
         let y: &mut [i8] = bytemuck::cast_slice_mut(y);
         for (x, y) in x.chunks_exact(gamma.len()).zip(y.chunks_exact_mut(gamma.len())) {
-            let (mut sum, mut squares) = (0i32, 0u32);
-            for &q in x {
-                sum += i32::from(q);
-                squares += i32::from(q).pow(2) as u32;
-            }
-            let spread = u64::from(squares) * c as u64 - (i64::from(sum) * i64::from(sum)) as u64;
-            let (root, pairs) = inverse_root64(spread + self.epsilon);
-            // At least 17: pairs is at most 31 and fraction at most 15.
-            let shift = 63 - fraction - pairs;
-            let half = 1i64 << (shift - 1);
+            let row = Row::new(x, self.epsilon);
             for (((y, &q), &gamma), &beta) in y.iter_mut().zip(x).zip(gamma).zip(beta) {
-                let exact = i64::from(i32::from(q) * c - sum) * i64::from(root);
-                let normal = ((exact + half) >> shift) as i32;
-                let normal = normal.clamp(-i32::from(i16::MAX), i32::from(i16::MAX));
-                let value = self.scale.apply(normal * i32::from(gamma) + beta);
+                let value = self.scale.apply(row.normalise(q) * i32::from(gamma) + beta);
                 *y = Clamp::FULL.apply(value.wrapping_add(zero));
             }
         }
@@ -111,7 +129,42 @@ impl Operator for LayerNorm {
 
 #[cfg(test)]
 mod tests {
-    use super::fraction;
+    use super::{Row, fraction};
+
+    /// Half a unit for the rounding, and for what root and quotient cut off: 2^-31 of at most 2^15.
+    const BOUND: f64 = 0.5001;
+
+    #[test]
+    fn normalised_values_are_exact_to_half_a_unit() {
+        let mut state = 1u64;
+        let mut draw = move |limit: i64| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) as i64 % (2 * limit + 1) - limit
+        };
+        let mut buffer = [0i8; 4096];
+        for channels in [1usize, 2, 3, 4, 5, 32, 33, 255, 1024, 4096] {
+            for spread in [0, 1, 7, 127] {
+                for epsilon in [0u64, 1, 1_000, 1 << 40] {
+                    let x = &mut buffer[..channels];
+                    let mean = draw(127 - spread);
+                    x.iter_mut().for_each(|q| *q = (mean + draw(spread)) as i8);
+                    // One value far from the others is as large as any can be.
+                    x[0] = if spread == 1 { i8::MIN } else { x[0] };
+                    let row = Row::new(x, epsilon);
+                    let c = channels as f64;
+                    let mean = x.iter().map(|&q| f64::from(q)).sum::<f64>() / c;
+                    let squares: f64 = x.iter().map(|&q| (f64::from(q) - mean) * (f64::from(q) - mean)).sum();
+                    let deviation = libm::sqrt((squares / c + epsilon as f64 / (c * c)).max(1.0 / (c * c)));
+                    let unit = f64::from(1u32 << fraction(channels as u32));
+                    for &q in x.iter() {
+                        let exact = (f64::from(q) - mean) / deviation * unit;
+                        let error = f64::from(row.normalise(q)) - exact;
+                        assert!(error.abs() <= BOUND, "{q} of {channels}: off by {error}");
+                    }
+                }
+            }
+        }
+    }
 
     #[test]
     fn the_largest_normalised_value_has_16_bits() {
