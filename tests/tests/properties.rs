@@ -106,4 +106,5 @@ properties! {
     gather_rows: GatherRows,
     scatter_reduce: ScatterReduce,
     segment_softmax: SegmentSoftmax,
+    layer_norm: LayerNorm,
 }

@@ -177,7 +177,8 @@ pub enum ExecError {
     },
 }
 
-/// Runs the nodes that `want` depends on. `inputs` are NHWC with any `n`.
+/// Runs the nodes that `want` depends on. `inputs` are NHWC with any `n`, one for each input of the graph; after them may
+/// follow the content of each persistent tensor, which is else zero.
 ///
 /// # Errors
 /// Inputs that do not fit the graph.
@@ -210,7 +211,29 @@ pub fn run_counted(
     if batch > 1 && !graph.is_batchable() {
         return one_by_one(graph, weights, inputs, want, mode, tap, batch);
     }
-    run_batch(graph, weights, inputs, want, mode, tap, &Size { batch, counts })
+    Ok(run_batch(graph, weights, inputs, want, mode, tap, &Size { batch, counts }))
+}
+
+/// Runs the nodes that `want` depends on from values in the middle of a graph: where `want` depends on a value of `given`,
+/// nothing before it runs. Sizes are not checked and need not be those of the graph, as far as the operators on the way take
+/// others: a recurrent layer made for one step takes a sequence. The first given value says how many samples there are.
+pub fn run_from(
+    graph: &Graph,
+    weights: &Weights,
+    given: &[(ValueId, Tensor<4>)],
+    want: &[ValueId],
+    mode: Mode<'_>,
+    tap: &mut dyn Tap,
+) -> Run {
+    let batch = given.first().map_or(1, |(_, tensor)| tensor.dims()[0]);
+    let counts = graph.dims.iter().map(|dim| dim.max as usize).collect();
+    let given = given.iter().map(|(id, tensor)| (*id, tensor.clone()));
+    evaluate(graph, weights, given.collect(), want, mode, tap, &Size { batch, counts })
+}
+
+/// What the tensors given to a run are: inputs, and then the content of persistent tensors where it is given.
+fn sources(graph: &Graph) -> impl Iterator<Item = ValueId> {
+    graph.inputs.iter().copied().chain(graph.states.iter().map(|s| s.read))
 }
 
 /// Samples of a run, and the size of each bounded dimension.
@@ -221,7 +244,7 @@ struct Size {
 
 /// What `inputs` say of the size of the run; they must fit the graph.
 fn size(graph: &Graph, inputs: &[Tensor<4>], given: &[(DimId, usize)]) -> Result<Size, ExecError> {
-    if inputs.len() != graph.inputs.len() {
+    if inputs.len() != graph.inputs.len() && inputs.len() != sources(graph).count() {
         return Err(ExecError::InputCount {
             graph: graph.name.clone(),
             expected: graph.inputs.len(),
@@ -231,17 +254,17 @@ fn size(graph: &Graph, inputs: &[Tensor<4>], given: &[(DimId, usize)]) -> Result
     let mut batch = None;
     let mut counts: Vec<Option<usize>> = vec![None; graph.dims.len()];
     given.iter().for_each(|&(dim, count)| counts[dim.0] = Some(count));
-    for (id, tensor) in graph.inputs.iter().zip(inputs) {
-        let s = graph.shape(*id);
+    for (id, tensor) in sources(graph).zip(inputs) {
+        let s = graph.shape(id);
         let found = tensor.dims();
         let samples = *batch.get_or_insert(found[0] / s.n as usize);
-        let w = match graph.value(*id).rows {
+        let w = match graph.value(id).rows {
             Some(dim) => *counts[dim.0].get_or_insert(found[2]),
             None => s.w as usize,
         };
         let expected = [samples * s.n as usize, s.h as usize, w, s.c as usize];
         if found != expected {
-            return Err(ExecError::InputShape { input: graph.value(*id).name.clone(), expected, found });
+            return Err(ExecError::InputShape { input: graph.value(id).name.clone(), expected, found });
         }
     }
     let counts = counts.into_iter().zip(&graph.dims).map(|(c, dim)| c.unwrap_or(dim.max as usize)).collect();
@@ -263,9 +286,9 @@ fn one_by_one(
     for i in 0..batch {
         let sample: Vec<Tensor<4>> = inputs
             .iter()
-            .zip(&graph.inputs)
+            .zip(sources(graph))
             .map(|(t, id)| {
-                let n = graph.shape(*id).n as usize;
+                let n = graph.shape(id).n as usize;
                 t.clone().narrow(0, i * n, n)
             })
             .collect();
@@ -274,7 +297,7 @@ fn one_by_one(
             Mode::Train(rng) => Mode::Train(rng),
         };
         let size = size(graph, &sample, &[])?;
-        runs.push(run_batch(graph, weights, &sample, want, mode, tap, &size)?);
+        runs.push(run_batch(graph, weights, &sample, want, mode, tap, &size));
     }
     let stack = |w: usize| match &runs[0].values[w] {
         Data::Float(_) => Data::Float(Tensor::cat(runs.iter().map(|r| r.values[w].float()).collect(), 0)),
@@ -293,21 +316,35 @@ fn run_batch(
     mode: Mode<'_>,
     tap: &mut dyn Tap,
     run: &Size,
-) -> Result<Run, ExecError> {
-    let (needed, mut uses) = needed(graph, want);
+) -> Run {
+    let given = sources(graph).zip(inputs.iter().cloned()).collect();
+    evaluate(graph, weights, given, want, mode, tap, run)
+}
+
+fn evaluate(
+    graph: &Graph,
+    weights: &Weights,
+    given: Vec<(ValueId, Tensor<4>)>,
+    want: &[ValueId],
+    mode: Mode<'_>,
+    tap: &mut dyn Tap,
+    run: &Size,
+) -> Run {
+    let device = weights.device().or_else(|| given.first().map(|(_, t)| t.device())).unwrap_or_default();
     let mut values: Vec<Option<Data>> = vec![None; graph.values.len()];
-    for (id, tensor) in graph.inputs.iter().zip(inputs) {
-        let cnhw = tensor.clone().permute([3, 0, 1, 2]);
-        values[id.0] = Some(match graph.value(*id).dtype {
-            DType::Float => Data::Float(tap.value(*id, cnhw)),
+    let ids: Vec<ValueId> = given.iter().map(|(id, _)| *id).collect();
+    let (needed, mut uses) = needed(graph, want, &ids);
+    for (id, tensor) in given {
+        let cnhw = tensor.permute([3, 0, 1, 2]);
+        values[id.0] = Some(match graph.value(id).dtype {
+            DType::Float => Data::Float(tap.value(id, cnhw)),
             DType::Label | DType::Index | DType::Int | DType::Rows => Data::Int(cnhw.int()),
         });
     }
     // A run of its own begins with empty persistent tensors.
-    for state in graph.states.iter().filter(|s| uses[s.read.0] > 0) {
+    for state in graph.states.iter().filter(|s| uses[s.read.0] > 0 && !ids.contains(&s.read)) {
         let s = graph.shape(state.read);
         let size = [s.c as usize, s.n as usize * run.batch, s.h as usize, s.w as usize];
-        let device = weights.device().or_else(|| inputs.first().map(Tensor::device)).unwrap_or_default();
         values[state.read.0] = Some(Data::Float(tap.value(state.read, Tensor::zeros(size, &device))));
     }
     let mut idle = Pcg64::new(0, 0);
@@ -341,7 +378,7 @@ fn run_batch(
                 Data::Float(t) => Data::Float(tap.value(*v, t)),
                 other => other,
             };
-            if uses[v.0] > 0 {
+            if uses[v.0] > 0 && !ids.contains(v) {
                 values[v.0] = Some(data);
             }
         }
@@ -353,18 +390,19 @@ fn run_batch(
             Data::Int(t) => Data::Int(t.permute([1, 2, 3, 0])),
         })
         .collect();
-    Ok(Run { values, statistics })
+    Run { values, statistics }
 }
 
 /// Which nodes `want` depends on, and how often each value is read by them; a wanted value counts as one read.
-fn needed(graph: &Graph, want: &[ValueId]) -> (Vec<bool>, Vec<usize>) {
+/// A value of `given` needs no node.
+fn needed(graph: &Graph, want: &[ValueId], given: &[ValueId]) -> (Vec<bool>, Vec<usize>) {
     let mut uses = vec![0usize; graph.values.len()];
     for v in want {
         uses[v.0] += 1;
     }
     let mut needed = vec![false; graph.nodes.len()];
     for (i, node) in graph.nodes.iter().enumerate().rev() {
-        if node.outputs.iter().any(|o| uses[o.0] > 0) {
+        if node.outputs.iter().any(|o| uses[o.0] > 0 && !given.contains(o)) {
             needed[i] = true;
             for v in &node.inputs {
                 uses[v.0] += 1;

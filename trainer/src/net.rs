@@ -14,6 +14,9 @@ pub struct Net {
 /// Epsilon of every batch normalisation of the zoo.
 pub const BATCH_NORM_EPSILON: f32 = 1e-3;
 
+/// Epsilon of every layer normalisation of the zoo.
+pub const LAYER_NORM_EPSILON: f32 = 1e-5;
+
 impl Net {
     /// An empty network.
     pub fn new(name: &str) -> Self {
@@ -344,6 +347,59 @@ impl Net {
     /// See [`Graph::add_index_input`].
     pub fn list(&mut self, name: &str, dim: DimId) -> Result<ValueId, GraphError> {
         self.graph.add_index_input(name, dim)
+    }
+
+    /// Long short-term memory of one step, whose hidden and cell state go on from run to run; the hidden state is returned.
+    ///
+    /// # Errors
+    /// See [`Graph::push`].
+    pub fn lstm(&mut self, name: &str, x: ValueId, units: u32) -> Result<ValueId, GraphError> {
+        let states = [".hidden", ".cell"].map(|part| format!("{name}{part}"));
+        let hidden = self.graph.add_state(&states[0], Shape::vector(units))?;
+        let cell = self.graph.add_state(&states[1], Shape::vector(units))?;
+        let op = Lstm { units, cell_clip: None, logistic_cell_gate: false };
+        let outputs = self.graph.push(name, op, &[x, hidden, cell])?;
+        self.graph.set_state(hidden, outputs[1])?;
+        self.graph.set_state(cell, outputs[2])?;
+        Ok(outputs[0])
+    }
+
+    /// An encoder layer of a Transformer over the rows of `x` (Vaswani et al. 2017), normalised after each sum: attention of
+    /// `heads` heads to all rows, then a layer of `hidden` units and back for each row.
+    ///
+    /// # Errors
+    /// Channels that are no multiple of `heads`, and see [`Graph::push`].
+    pub fn encoder(
+        &mut self,
+        name: &str,
+        x: ValueId,
+        heads: u32,
+        hidden: u32,
+    ) -> Result<ValueId, GraphError> {
+        let shape = self.shape(x);
+        let part = |part: &str| format!("{name}.{part}");
+        let by_head = Shape { n: 1, h: shape.w, w: heads, c: shape.c / heads };
+        let swap = Transpose { perm: [0, 2, 1, 3] };
+        let mut sides = Vec::new();
+        for side in ["query", "key", "value"] {
+            let y = self.dense(&part(side), x, shape.c)?;
+            let y = self.push(&part(&format!("{side}.split")), Reshape { shape: by_head }, &[y])?;
+            sides.push(self.push(&part(&format!("{side}.heads")), swap.clone(), &[y])?);
+        }
+        let by_key = BatchMatMul { transpose_b: true, ..BatchMatMul::default() };
+        let scores = self.push(&part("scores"), by_key, &sides[..2])?;
+        let beta = 1.0 / (by_head.c as f32).sqrt();
+        let attention = self.push(&part("attention"), Softmax { beta }, &[scores])?;
+        let y = self.push(&part("heard"), BatchMatMul::default(), &[attention, sides[2]])?;
+        let y = self.push(&part("heard.heads"), swap, &[y])?;
+        let y = self.push(&part("heard.joined"), Reshape { shape }, &[y])?;
+        let y = self.dense(&part("output"), y, shape.c)?;
+        let x = self.push(&part("sum1"), Add::default(), &[x, y])?;
+        let x = self.push(&part("norm1"), LayerNorm { epsilon: LAYER_NORM_EPSILON }, &[x])?;
+        let y = self.dense_relu(&part("wide"), x, hidden)?;
+        let y = self.dense(&part("narrow"), y, shape.c)?;
+        let x = self.push(&part("sum2"), Add::default(), &[x, y])?;
+        self.push(&part("norm2"), LayerNorm { epsilon: LAYER_NORM_EPSILON }, &[x])
     }
 
     /// The rows of `x` that `list` names.

@@ -21,7 +21,11 @@ fn read(path: &Path) -> Vec<u8> {
 /// A short training of the smallest network.
 fn train(out: &Path, more: &[&str]) -> Command {
     let mut command = dunlin();
-    command.args(["train", "cartpole-ppo", "--quiet", "--json", "--out"]).arg(out).args(["--steps", "12000"]).args(more);
+    command
+        .args(["train", "cartpole-ppo", "--quiet", "--json", "--out"])
+        .arg(out)
+        .args(["--steps", "12000"])
+        .args(more);
     command
 }
 
@@ -36,7 +40,15 @@ fn a_policy_is_trained_measured_and_played() {
     let runs = metrics["repeated"]["runs"].as_array().expect("a list of the seeds");
     assert_eq!(runs.iter().map(|r| r["seed"].as_u64().unwrap()).collect::<Vec<_>>(), [1, 2]);
     assert!(runs[0]["confidence"][0].as_f64().unwrap() >= 0.0);
-    for name in ["card.md", "recipe.toml", "learning.png", "arena.png", "metrics.json", "history.jsonl", "best.safetensors"] {
+    for name in [
+        "card.md",
+        "recipe.toml",
+        "learning.png",
+        "arena.png",
+        "metrics.json",
+        "history.jsonl",
+        "best.safetensors",
+    ] {
         assert!(!read(&out.join(name)).is_empty(), "{name}");
     }
     let file = out.join("cartpole-ppo.dun");
@@ -49,7 +61,8 @@ fn a_policy_is_trained_measured_and_played() {
     assert!((mean - half - low).abs() < 1e-9 && (mean + half - high).abs() < 1e-9);
     let other = json(dunlin().arg("eval").arg(&file).args(["--episodes", "100", "--seed", "2", "--json"]));
     assert_ne!(other["mean_return"], eval["mean_return"], "other episodes");
-    let float = json(dunlin().arg("eval").arg(&file).arg("--float").arg(&out).args(["--episodes", "100", "--json"]));
+    let float =
+        json(dunlin().arg("eval").arg(&file).arg("--float").arg(&out).args(["--episodes", "100", "--json"]));
     assert_eq!(float["float"], metrics["float"]);
 
     // An episode, as numbers, as text and as a picture.
@@ -89,7 +102,8 @@ fn a_resumed_command_keeps_what_is_finished() {
 fn a_table_is_planned_at_once() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("lake");
-    let report = json(dunlin().args(["train", "frozenlake8x8-planned", "--quiet", "--json", "--out"]).arg(&out));
+    let report =
+        json(dunlin().args(["train", "frozenlake8x8-planned", "--quiet", "--json", "--out"]).arg(&out));
     assert_eq!(report["metrics"]["float"], report["metrics"]["int8"], "a table is exact in int8");
     let played = json(dunlin().arg("play").arg(out.join("frozenlake8x8-planned.dun")).arg("--json"));
     assert!(played["success"].is_boolean());

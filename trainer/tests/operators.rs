@@ -608,6 +608,11 @@ fn gradients_agree_with_finite_differences() {
         check_gradient(&single(op, &[s]), &x);
     }
 
+    let mut norm = single(LayerNorm { epsilon: 0.1 }, &[Shape::image(4, 4, 5)]);
+    norm.params[0].data = vec![1.0, -0.5, 2.0, 0.25, 1.5];
+    norm.params[1].data = vec![0.0, 0.5, -1.0, 3.0, 0.1];
+    check_gradient(&norm, &x);
+
     let window = Window::square(2, 2).resolve(Padding::Same, 5, 4).unwrap();
     let mut graph = single(MaxPoolIndices { window }, &[s]);
     let [values, positions] = [graph.outputs[0], graph.outputs[1]];

@@ -146,6 +146,18 @@ pub fn inverse_root(x: i32) -> Requant {
     Requant { multiplier: y.wrapping_shl((-shift).max(0) as u32), shift: -shift.max(0) as i8 }
 }
 
+/// `1 / √x` as `r · 2^(k − 63)` with `r` of 32 bits and the given `k` of at most 31; of 0 it is that of 1.
+///
+/// The root of `x · 4^k`, which is at least 2^62, is exact but for its fraction, and so is the quotient; both are cut by less
+/// than one part in 2^31, the one cut against the other.
+pub(crate) fn inverse_root64(x: u64) -> (u32, u32) {
+    let x = x.max(1);
+    let pairs = x.leading_zeros() / 2;
+    let root = (x << (2 * pairs)).isqrt();
+    // The root is at least 2^31, so that the quotient is below 2^32.
+    (((u64::MAX >> 1) / root) as u32, pairs)
+}
+
 /// Integer bits of a scaled difference: Q5.26.
 #[cfg(feature = "encode")]
 const DIFFERENCE_INTEGER_BITS: i32 = 5;
@@ -329,6 +341,17 @@ mod tests {
             assert!((got - exact).abs() < QUOTIENT_TOLERANCE, "logistic({x}) = {got}");
             let got = f64::from(tanh(q)) / unit;
             assert!((got - libm::tanh(x)).abs() < QUOTIENT_TOLERANCE, "tanh({x}) = {got}");
+        }
+    }
+
+    #[test]
+    fn the_root_of_64_bits_inverts() {
+        for x in [0, 1, 2, 3, 4, 99, 1 << 31, (1 << 38) + 12_345, 1 << 62, u64::MAX] {
+            let (mantissa, pairs) = inverse_root64(x);
+            let got = libm::ldexp(f64::from(mantissa), pairs as i32 - 63);
+            let error = got * libm::sqrt(x.max(1) as f64) - 1.0;
+            // A hair more than 2^-31, for the rounding of the test itself.
+            assert!(error.abs() < 4.6567e-10, "{x}: {error}");
         }
     }
 

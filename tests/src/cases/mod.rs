@@ -259,6 +259,7 @@ generators! {
     GatherRows => graph::gather_rows,
     ScatterReduce => graph::scatter_reduce,
     SegmentSoftmax => graph::segment_softmax,
+    LayerNorm => norm::layer_norm,
 }
 
 impl Kind {

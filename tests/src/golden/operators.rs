@@ -40,7 +40,7 @@ pub struct Part {
 }
 
 /// The models. Together they have every operator that [`super::model`] has not.
-pub const PARTS: [Part; 7] = [
+pub const PARTS: [Part; 8] = [
     Part { name: "elementwise", build: elementwise },
     Part { name: "layers", build: layers },
     Part { name: "functions", build: functions },
@@ -48,6 +48,7 @@ pub const PARTS: [Part; 7] = [
     Part { name: "moves", build: moves },
     Part { name: "fused", build: fused },
     Part { name: "graphs", build: graphs },
+    Part { name: "norms", build: norms },
 ];
 
 impl Network {
@@ -440,6 +441,21 @@ fn fused(net: &mut Network) {
     };
     let conv = Conv2d { window, filter, labels: None };
     net.give8(Op::Conv2dAdd(Conv2dAdd { conv, zero_point: -20, add }), &[y, x], IMAGE);
+}
+
+fn norms(net: &mut Network) {
+    let (image, rows) = (net.image(-3), net.bounded(DType::I8, SCALE, 2));
+    let op = LayerNorm {
+        gamma: net.spec.data.push(&[32_767i16, -20_000, 0, 9_000]),
+        beta: net.spec.data.push(&[0, 1 << 24, -(1 << 30), 70_000_000]),
+        epsilon: 40,
+        scale: factor(1.5e-7),
+    };
+    let output = net.int8(IMAGE, 0.02, 11);
+    net.give(Op::LayerNorm(op), &[image], output);
+    let output = net.int8(ROWS, 0.02, -7);
+    let output = net.rows(output);
+    net.give(Op::LayerNorm(LayerNorm { epsilon: 0, ..op }), &[rows], output);
 }
 
 fn graphs(net: &mut Network) {

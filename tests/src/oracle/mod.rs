@@ -26,7 +26,7 @@ pub use elementwise::{argmax, dequantize, lookup, quantize, quantize_to, requant
 pub use graph::{Together, gather_rows, scatter_reduce, segment_softmax};
 pub use log_softmax::log_softmax;
 pub use matmul::{Matrices, batch_matmul};
-pub use norm::{l2_normalize, rsqrt16};
+pub use norm::{Affine, l2_normalize, layer_norm, rsqrt16};
 pub use pool::{Rounding, average_pool, max_pool, max_pool_with_positions, max_unpool};
 pub use recurrent::{Filters, Gate, Memory};
 pub use reduce::{Sums, arg_extreme, reduce_extreme, reduce_sum};

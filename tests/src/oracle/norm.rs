@@ -1,6 +1,6 @@
-//! Inverse square roots in fixed point (TensorFlow Lite `L2Normalization`, int8, and `Rsqrt`, int16).
+//! Inverse square roots in fixed point (TensorFlow Lite `L2Normalization`, int8, and `Rsqrt`, int16; layer normalisation).
 
-use super::{Factor, Grid, divide_half_away, high_mul, rescale};
+use super::{Factor, Grid, divide_half_away, finish, high_mul, rescale};
 
 fn saturated(x: i64) -> i64 {
     x.clamp(i64::from(i32::MIN), i64::from(i32::MAX))
@@ -65,4 +65,55 @@ pub fn rsqrt16(x: &Grid, factor: Factor) -> Grid {
         let root = rescale(1, Factor { multiplier, shift: shift + 20 });
         rescale(root, factor).clamp(-32_768, 32_767)
     })
+}
+
+/// Largest `r` with `r² ≤ x`, bit by bit.
+fn floor_root(x: u128) -> u128 {
+    (0..64).rev().fold(0, |root, bit| {
+        let next = root | 1 << bit;
+        if next * next <= x { next } else { root }
+    })
+}
+
+/// Constants of a layer normalisation.
+pub struct Affine {
+    /// Per channel.
+    pub gamma: Vec<i64>,
+    /// Per channel, in units of normalised value times `gamma`.
+    pub beta: Vec<i64>,
+    /// Added to `c²` times the variance.
+    pub epsilon: i128,
+    /// Accumulator to output.
+    pub factor: Factor,
+    /// Zero point of the output.
+    pub zero: i64,
+}
+
+/// Layer normalisation as `docs/numerics.md` has it.
+pub fn layer_norm(x: &Grid, affine: &Affine) -> Grid {
+    let channels = x.size[3] as i128;
+    let mut fraction = 15;
+    while channels << (2 * fraction) > 1 << 30 {
+        fraction -= 1;
+    }
+    let data = x.data.chunks(x.size[3]).flat_map(|row| {
+        let deviation = |q: i64| row.iter().map(|&p| i128::from(q) - i128::from(p)).sum::<i128>();
+        // c · Σ d² is c³ times the variance: c² of it is meant.
+        let spread = row.iter().map(|&q| deviation(q).pow(2)).sum::<i128>() / channels + affine.epsilon;
+        let mut scaled = spread.max(1) as u128;
+        let mut doublings = 0;
+        while scaled < 1 << 62 {
+            scaled *= 4;
+            doublings += 1;
+        }
+        let inverse = ((1i128 << 63) - 1) / floor_root(scaled) as i128;
+        let unit = 1i128 << (63 - fraction - doublings);
+        row.iter().zip(&affine.gamma).zip(&affine.beta).map(move |((&q, gamma), beta)| {
+            // Half up: the floor of the sum with one half.
+            let normal = (2 * deviation(q) * inverse + unit).div_euclid(2 * unit);
+            let normal = normal.clamp(-32_767, 32_767) as i64;
+            finish(rescale(normal * gamma + beta, affine.factor), affine.zero, [-128, 127])
+        })
+    });
+    Grid { size: x.size, data: data.collect() }
 }

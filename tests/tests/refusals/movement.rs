@@ -136,3 +136,40 @@ fn norms_have_the_scale_of_the_reference() {
     let fault = NodeFault::Reduction { found: 33_026, limit: 33_025 };
     assert_eq!(refused(&spec), ParseError::Node { node: 0, fault });
 }
+
+#[test]
+fn layer_norms_and_their_constants() {
+    let x = tensor(Shape::rows(2, 3), 0);
+    let norm = |gamma: &[i16], beta: &[i32], epsilon, scale| {
+        let mut data = DataSection::new();
+        let (gamma, beta) = (data.push(gamma), data.push(beta));
+        (Op::LayerNorm(LayerNorm { gamma, beta, epsilon, scale }), data)
+    };
+    let good = Requant { multiplier: 1 << 30, shift: -20 };
+    let (gamma, beta) = ([1i16, -32_767, 32_767], [0, 1 << 30, -(1 << 30)]);
+    let fault = |(op, data), out| operator_fault(op, &[x], out, data);
+    let wide = tensor(Shape::rows(2, 4), 0);
+    let expected = NodeFault::OutputShape { found: wide.shape, expected: x.shape };
+    assert_eq!(fault(norm(&gamma, &beta, 0, good), wide), expected);
+    let (op, data) = norm(&gamma, &beta, 1 << 62, good);
+    assert!(dunlin::format::encode(&single(op, &[x], x, data)).is_ok());
+    assert_eq!(fault(norm(&gamma, &beta, (1 << 62) + 1, good), x), NodeFault::Attribute);
+    let index = |at, found: i32| NodeFault::Index { at, found: found as u32 };
+    assert_eq!(fault(norm(&[0, i16::MIN, 0], &beta, 0, good), x), index(1, i32::from(i16::MIN)));
+    for outside in [(1 << 30) + 1, -(1 << 30) - 1, i32::MIN] {
+        assert_eq!(fault(norm(&gamma, &[0, 0, outside], 0, good), x), index(2, outside));
+    }
+    for (multiplier, shift) in [(-1, 0), (1, 0), (1 << 30, 31), (1 << 30, -32)] {
+        let bad = Requant { multiplier, shift };
+        assert_eq!(fault(norm(&gamma, &beta, 0, bad), x), NodeFault::Requant { channel: 0 });
+    }
+    let long = tensor(Shape::rows(1, 4097), 0);
+    let (op, data) = norm(&[1; 4097], &[0; 4097], 0, good);
+    let expected = NodeFault::Reduction { found: 4097, limit: 4096 };
+    assert_eq!(operator_fault(op, &[long], long, data), expected);
+    let labels = Tensor { dtype: DType::U8, quant: QParams::UNIT, ..x };
+    let (op, data) = norm(&gamma, &beta, 0, good);
+    assert_eq!(operator_fault(op, &[labels], x, data), NodeFault::DType(0));
+    let (op, data) = norm(&gamma, &[], 0, good);
+    assert!(matches!(operator_fault(op, &[x], x, data), NodeFault::Constant { .. }));
+}

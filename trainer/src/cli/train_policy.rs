@@ -216,18 +216,22 @@ fn interrupted(args: &Args, model: &PolicyModel, outcome: &Outcome) -> Result<()
 fn quantise(args: &Args, model: &PolicyModel, graph: &Graph) -> Result<Quantised> {
     let count = args.calibration.samples.map_or(SAMPLES, |n| n as usize);
     let make = || model.env();
-    let rows = policy::observations(&make, &mut FloatPolicy::new(graph), count, CALIBRATION_SEED)
+    let seen = policy::observations(&make, &mut FloatPolicy::new(graph), count, CALIBRATION_SEED)
         .map_err(|e| miette!("{e}"))?;
-    let s = graph.shape(graph.inputs[0]);
-    let dims = [rows.len() / s.elements(), s.h as usize, s.w as usize, s.c as usize];
-    let batch = Tensor::<4>::from_data(TensorData::new(rows, dims), &Device::flex());
+    let values = graph.inputs.iter().copied().chain(graph.states.iter().map(|state| state.read));
+    let tensor = |(rows, value): (Vec<f32>, _)| {
+        let s = graph.shape(value);
+        let dims = [rows.len() / s.elements(), s.h as usize, s.w as usize, s.c as usize];
+        Tensor::<4>::from_data(TensorData::new(rows, dims), &Device::flex())
+    };
+    let batch = seen.into_iter().zip(values).map(tensor).collect();
     let method = args.calibration.method_or(Method::MinMax)?;
     let mut graph = graph.clone();
     if let ActionSpace::Discrete(_) = model.env().action_space() {
         // Only which action has the largest score matters.
         passes::centre_scores(&mut graph);
     }
-    export::post_training_on(&graph, &[vec![batch]], method, &export::Options::default())
+    export::post_training_on(&graph, &[batch], method, &export::Options::default())
         .map_err(|e| miette!(help = "--observer chooses another calibration", "{e}"))
 }
 

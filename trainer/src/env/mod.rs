@@ -14,6 +14,7 @@ pub mod grid;
 pub mod mdp;
 mod mountain_car;
 mod pendulum;
+pub mod skirmish;
 mod taxi;
 #[cfg(test)]
 mod testing;
@@ -203,6 +204,11 @@ pub trait Env: Send {
         None
     }
 
+    /// The action that a scripted player would now take, where the environment has one.
+    fn advice(&self) -> Option<usize> {
+        None
+    }
+
     /// The state as text for a terminal, lines without colour.
     fn text(&self) -> String;
 
@@ -223,6 +229,7 @@ pub fn make(name: &str) -> Option<Box<dyn Env>> {
         "CliffWalking-v1" => Box::new(CliffWalking::along(false)),
         "CliffWalkingSlippery-v1" => Box::new(CliffWalking::along(true)),
         "Taxi-v3" => Box::new(Taxi::town()),
+        "skirmish" => Box::new(skirmish::Skirmish::default()),
         _ => return grid::by_name(name).map(|entry| (entry.make)(grid::Options::default())),
     })
 }
@@ -255,7 +262,7 @@ mod tests {
         let control = ["CartPole-v1", "Acrobot-v1", "MountainCar-v0", "Pendulum-v1"];
         let worlds =
             ["FrozenLake-v1", "FrozenLake8x8-v1", "CliffWalking-v1", "CliffWalkingSlippery-v1", "Taxi-v3"];
-        for name in control.iter().chain(&worlds) {
+        for name in control.iter().chain(&worlds).chain(&["skirmish"]) {
             assert_eq!(make(name).map(|env| env.name()), Some(*name));
         }
         assert!(make("CartPole").is_none());

@@ -2,7 +2,7 @@
 
 use crate::env::{Action, ActionSpace, Env};
 use crate::exec::{ExecError, Weights};
-use crate::graph::Graph;
+use crate::graph::{Graph, State};
 use crate::quantise::{Int8Runner, RunnerError};
 use crate::train::reinforcement::look;
 use burn::tensor::Device;
@@ -46,34 +46,63 @@ pub trait Policy {
     /// # Errors
     /// Observations that do not fit the network.
     fn outputs(&mut self, lanes: &[usize], observations: &[f32]) -> Result<Vec<f32>, PolicyError>;
+
+    /// What each persistent tensor now holds for some lanes, row after row; nothing of a network without any, or one that
+    /// keeps it to itself.
+    fn memory(&self, _lanes: &[usize]) -> Vec<Vec<f32>> {
+        Vec::new()
+    }
 }
 
-/// A float network without persistent tensors.
+/// A float network. What it remembers is kept for each lane.
 #[derive(Clone, Debug)]
 pub struct FloatPolicy<'a> {
     graph: &'a Graph,
     weights: Weights,
+    /// Content of each persistent tensor, lane after lane.
+    memory: Vec<Vec<f32>>,
 }
 
 impl<'a> FloatPolicy<'a> {
     /// The policy that the parameters of `graph` make.
     pub fn new(graph: &'a Graph) -> Self {
-        Self { graph, weights: Weights::from_graph(graph, &Device::flex()) }
+        Self::with_weights(graph, Weights::from_graph(graph, &Device::flex()))
     }
 
     /// The policy of other weights.
     pub fn with_weights(graph: &'a Graph, weights: Weights) -> Self {
-        Self { graph, weights }
+        Self { graph, weights, memory: Vec::new() }
     }
 }
 
 impl Policy for FloatPolicy<'_> {
-    fn begin(&mut self, _lanes: usize) -> Result<(), PolicyError> {
+    fn begin(&mut self, lanes: usize) -> Result<(), PolicyError> {
+        let size = |state: &State| self.graph.shape(state.read).elements() * lanes;
+        self.memory = self.graph.states.iter().map(|state| vec![0.0; size(state)]).collect();
         Ok(())
     }
 
-    fn outputs(&mut self, _lanes: &[usize], observations: &[f32]) -> Result<Vec<f32>, PolicyError> {
-        Ok(look(self.graph, &self.weights, observations, &self.graph.outputs[..1])?.remove(0))
+    fn outputs(&mut self, lanes: &[usize], observations: &[f32]) -> Result<Vec<f32>, PolicyError> {
+        let mut want = self.graph.outputs[..1].to_vec();
+        want.extend(self.graph.states.iter().map(|state| state.write));
+        let memory = self.memory(lanes);
+        let mut values = look(self.graph, &self.weights, observations, &memory, &want)?.into_iter();
+        let outputs = values.next().unwrap_or_default();
+        for (memory, (rows, state)) in self.memory.iter_mut().zip(values.zip(&self.graph.states)) {
+            let each = self.graph.shape(state.read).elements();
+            for (lane, row) in lanes.iter().zip(rows.chunks_exact(each)) {
+                memory[lane * each..(lane + 1) * each].copy_from_slice(row);
+            }
+        }
+        Ok(outputs)
+    }
+
+    fn memory(&self, lanes: &[usize]) -> Vec<Vec<f32>> {
+        let rows = |(memory, state): (&Vec<f32>, &State)| {
+            let each = self.graph.shape(state.read).elements();
+            lanes.iter().flat_map(|lane| &memory[lane * each..(lane + 1) * each]).copied().collect()
+        };
+        self.memory.iter().zip(&self.graph.states).map(rows).collect()
     }
 }
 
@@ -250,7 +279,8 @@ pub fn measure<P: Policy>(
     Ok(all)
 }
 
-/// What is seen in episodes that `policy` plays, normalised: `count` observations, spread over them, row after row.
+/// What is seen in episodes that `policy` plays, normalised: `count` observations, spread over them, row after row; after them
+/// what the policy remembered before it saw each, persistent tensor by persistent tensor.
 ///
 /// # Errors
 /// As [`play`].
@@ -259,23 +289,25 @@ pub fn observations(
     policy: &mut dyn Policy,
     count: usize,
     seed: u64,
-) -> Result<Vec<f32>, PolicyError> {
-    let mut seen = Seen { policy, rows: Vec::new(), each: make().observation_space().len() };
+) -> Result<Vec<Vec<f32>>, PolicyError> {
+    let mut seen = Seen { policy, tensors: vec![Vec::new()] };
     play(make, &mut seen, 0..EPISODES_SEEN, seed)?;
-    let rows = seen.rows.len() / seen.each;
+    let rows = seen.tensors[0].len() / make().observation_space().len();
     let taken = count.min(rows);
-    let row = |i: usize| &seen.rows[i * rows / taken * seen.each..][..seen.each];
-    Ok((0..taken).flat_map(|i| row(i).iter().copied()).collect())
+    let spread = |tensor: &Vec<f32>| {
+        let each = tensor.len() / rows;
+        (0..taken).flat_map(|i| &tensor[i * rows / taken * each..][..each]).copied().collect()
+    };
+    Ok(seen.tensors.iter().map(spread).collect())
 }
 
 /// Episodes from which [`observations`] are taken.
 const EPISODES_SEEN: u64 = 16;
 
-/// A policy that keeps what it sees.
+/// A policy that keeps what it sees and remembers.
 struct Seen<'a> {
     policy: &'a mut dyn Policy,
-    rows: Vec<f32>,
-    each: usize,
+    tensors: Vec<Vec<f32>>,
 }
 
 impl Policy for Seen<'_> {
@@ -284,7 +316,10 @@ impl Policy for Seen<'_> {
     }
 
     fn outputs(&mut self, lanes: &[usize], observations: &[f32]) -> Result<Vec<f32>, PolicyError> {
-        self.rows.extend_from_slice(observations);
+        let memory = self.policy.memory(lanes);
+        self.tensors.resize(1 + memory.len(), Vec::new());
+        self.tensors[0].extend_from_slice(observations);
+        self.tensors[1..].iter_mut().zip(memory).for_each(|(kept, rows)| kept.extend(rows));
         self.policy.outputs(lanes, observations)
     }
 }

@@ -56,6 +56,22 @@ fn assert_close(graph: &Graph) {
 }
 
 #[test]
+fn rows_are_normalised_with_any_scales_and_shifts() {
+    // As trained, all negative, shifts only, shifts far larger than the scales, none at all, and a row that epsilon rules.
+    let cases = [(1.0, 0.5, 1e-5), (-3.0, 0.0, 1e-5), (0.0, 1.0, 1e-5), (1e-4, 8.0, 1e-5), (1.0, 0.0, 30.0)];
+    for channels in [2, 5, 32, 300] {
+        for (gamma, beta, epsilon) in cases {
+            let mut g = single(LayerNorm { epsilon }, &[Shape::rows(6, channels)]);
+            let wave = |k: usize| 1.0 + 0.3 * (k as f32).sin();
+            for (param, size) in g.params.iter_mut().zip([gamma, beta]) {
+                param.data = (0..channels as usize).map(|k| size * wave(k)).collect();
+            }
+            assert_close(&g);
+        }
+    }
+}
+
+#[test]
 fn elements_go_where_the_float_graph_puts_them() {
     let slice = StridedSlice { begin: [0, 3, 0, 4], size: [1, 2, 3, 3], step: [1, -2, 2, -1] };
     let gather = |axis, indices: &[u32]| Gather { axis, indices: Some(indices.to_vec()) };

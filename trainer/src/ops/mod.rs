@@ -24,6 +24,7 @@ mod dropout;
 mod gather;
 mod gather_rows;
 mod identity;
+mod layer_norm;
 mod lstm;
 mod max_pool;
 mod max_unpool;
@@ -65,6 +66,7 @@ pub use dropout::Dropout;
 pub use gather::Gather;
 pub use gather_rows::GatherRows;
 pub use identity::Identity;
+pub use layer_norm::LayerNorm;
 pub use lstm::Lstm;
 pub use max_pool::{MaxPool, MaxPoolIndices};
 pub use max_unpool::MaxUnpool;
@@ -385,6 +387,7 @@ operators! {
     GatherRows(GatherRows),
     ScatterReduce(ScatterReduce),
     SegmentSoftmax(SegmentSoftmax),
+    LayerNorm(LayerNorm),
 }
 
 impl Op {

@@ -103,6 +103,7 @@ fn shares(op: &Op) -> bool {
         | Op::Lstm(_)
         | Op::Svdf(_)
         | Op::SegmentSoftmax(_)
+        | Op::LayerNorm(_)
         | Op::BatchMatMul(_) => false,
     }
 }

@@ -121,7 +121,8 @@ impl Ranges {
     }
 }
 
-/// Runs the float graph over `batches` (each holds one tensor per input, NHWC) and chooses the ranges.
+/// Runs the float graph over `batches` and chooses the ranges. A batch holds one tensor per input, NHWC, and after them may
+/// hold the content of each persistent tensor, which else is zero at the start of every batch.
 ///
 /// # Errors
 /// Inputs that do not fit the graph.

@@ -15,6 +15,7 @@ pub mod policies;
 pub mod policy;
 pub mod scarselli;
 pub mod segnet;
+pub mod skirmish;
 pub mod street;
 pub mod tables;
 

@@ -1,6 +1,6 @@
 //! The models that learn by acting: environment, network, recipe and how they are measured.
 
-use super::{control, gradients, grid_dqn, tables};
+use super::{control, gradients, grid_dqn, skirmish, tables};
 use crate::env::{self, Env};
 use crate::graph::{Graph, GraphError};
 use crate::train::reinforcement::Recipe;
@@ -103,7 +103,7 @@ const fn gradient(
 }
 
 /// All policies.
-pub const ALL: [PolicyModel; 15] = [
+pub const ALL: [PolicyModel; 16] = [
     table("frozenlake8x8-planned", "FrozenLake8x8-v1", tables::frozen_lake, 0.8936),
     table("cliffwalking-q", "CliffWalking-v1", tables::cliff_walking, -13.0),
     table("taxi-q", "Taxi-v3", tables::taxi, 7.93),
@@ -119,6 +119,14 @@ pub const ALL: [PolicyModel; 15] = [
     grid("space-invaders-dqn", "space-invaders"),
     grid("seaquest-dqn", "seaquest"),
     grid("beam-rider-dqn", "beam-rider"),
+    PolicyModel {
+        name: "skirmish",
+        environment: "skirmish",
+        network: |name, _| skirmish::network(name),
+        recipe: PolicyRecipe::Network(skirmish::recipe),
+        episodes: 100,
+        bar: None,
+    },
 ];
 
 /// The policy of this name.

@@ -26,6 +26,7 @@ mod gather;
 mod gather_rows;
 mod indices;
 mod l2_normalize;
+mod layer_norm;
 mod log_softmax;
 mod lstm;
 mod lut;
@@ -74,6 +75,7 @@ pub use gather_rows::GatherRows;
 pub use indices::NO_ROW;
 pub(crate) use indices::Rows;
 pub use l2_normalize::L2Normalize;
+pub use layer_norm::{LayerNorm, fraction as layer_norm_fraction};
 pub use log_softmax::LogSoftmax;
 pub use lstm::{CellFunction, Lstm, Lstm16x8, LstmCell};
 pub use lut::Lut;
@@ -438,4 +440,6 @@ operators! {
     ScatterReduce,
     /// Softmax over rows that share an index.
     SegmentSoftmax,
+    /// Normalisation over the channels.
+    LayerNorm,
 }

@@ -176,6 +176,18 @@ pub(super) fn node(w: &mut Writer<'_>, n: &Node) -> Result<bool, OnnxError> {
             let inputs = [x.as_str(), &gamma, &beta, &mean, &variance];
             w.node("BatchNormalization", &inputs, &[&y], vec![float("epsilon", o.epsilon)]);
         }
+        Op::LayerNorm(o) => {
+            let [gamma, beta] = ["gamma", "beta"].map(|s| format!("{name}.{s}"));
+            for (name, id) in [&gamma, &beta].into_iter().zip(&n.params) {
+                let p = w.graph.param(*id);
+                w.floats(name, &p.dims, &p.data);
+            }
+            let [before, after] = ["nhwc", "normalised"].map(|s| format!("{y}.{s}"));
+            w.transpose(&x, &before, [0, 2, 3, 1]);
+            let attributes = vec![int("axis", -1), float("epsilon", o.epsilon)];
+            w.node("LayerNormalization", &[&before, &gamma, &beta], &[&after], attributes);
+            w.transpose(&after, &y, [0, 3, 1, 2]);
+        }
         Op::Unary(o) => unary(w, o.function, &x, &y),
         Op::ArgMax(_) => w.node("ArgMax", &[&x], &[&y], vec![int("axis", 1), int("keepdims", 1)]),
         Op::Constant(_) => {

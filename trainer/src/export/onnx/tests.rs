@@ -102,6 +102,7 @@ fn each_operator_has_its_form() {
     let steps = StridedSlice { begin: [0, 4, 1, 0], size: [1, 3, 2, 4], step: [1, -2, 3, 1] };
     all.push(("steps".into(), steps.into()));
     all.push(("log softmax".into(), LogSoftmax.into()));
+    all.push(("layer norm".into(), LayerNorm { epsilon: 1e-3 }.into()));
     for function in [ReduceFn::Mean, ReduceFn::Sum, ReduceFn::Max, ReduceFn::Min] {
         let op = Reduce { function, axes: [false, true, false, true] };
         all.push((format!("{function:?} of rows and channels"), op.into()));

@@ -3,7 +3,7 @@
 use super::OnnxError;
 use super::numbers::Numbers;
 use crate::graph::{Graph, ParamId, ValueId};
-use crate::ops::Activation;
+use crate::ops::{Activation, Op};
 use dunlin::format::DType;
 use prost::Message;
 use tract_onnx::pb::attribute_proto::AttributeType;
@@ -16,6 +16,8 @@ use tract_onnx::pb::{
 
 /// Version of the operator set: the first with a softmax along any axis and scales per channel.
 const OPERATOR_SET: i64 = 13;
+/// The first with a layer normalisation; nothing else that is written differs.
+const LAYER_NORM_SET: i64 = 17;
 /// Version of the file format that belongs to it.
 const IR_VERSION: i64 = 7;
 
@@ -154,9 +156,11 @@ impl<'a> Writer<'a> {
             entries.push(("input_mean", list(&scaling.mean)));
             entries.push(("input_std", list(&scaling.std)));
         }
+        let normalises = self.graph.nodes.iter().any(|n| matches!(n.op, Op::LayerNorm(_)));
+        let version = if normalises { LAYER_NORM_SET } else { OPERATOR_SET };
         let model = ModelProto {
             ir_version: IR_VERSION,
-            opset_import: vec![OperatorSetIdProto { domain: String::new(), version: OPERATOR_SET }],
+            opset_import: vec![OperatorSetIdProto { domain: String::new(), version }],
             producer_name: "dunlin".into(),
             producer_version: env!("CARGO_PKG_VERSION").into(),
             metadata_props: entries

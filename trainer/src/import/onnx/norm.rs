@@ -5,6 +5,7 @@ use super::constant::Constant;
 use super::conv::image;
 use super::fail::Fail;
 use super::importer::{Held, Importer, Item};
+use super::layout::Layout;
 use super::node::Node;
 use super::reduce;
 use super::shape::axis;
@@ -71,8 +72,33 @@ pub(super) fn layer(im: &mut Importer, node: &Node<'_>) -> Result<Vec<Item>, Fai
     let axes: Vec<usize> = (first..rank).collect();
     let scale = (*im.constant(node, 1)?).clone();
     let shift = im.constant_if_given(node, 2)?.map(|c| (*c).clone());
+    let needs_statistics = node.output(1).or(node.output(2)).is_some();
+    if axes.len() == 1
+        && !needs_statistics
+        && let Some(x) = last_as_channels(im, &x)?
+    {
+        let channels = scale.len();
+        let shift = shift.map_or_else(|| vec![0.0; channels], |c| c.to_floats());
+        if x.dims.last() != Some(&channels) || shift.len() != channels {
+            return Err(Fail::malformed(format!(
+                "{channels} scales and {} shifts for {:?}",
+                shift.len(),
+                x.dims
+            )));
+        }
+        let id = im.push("", ops::LayerNorm { epsilon }, &[x.id], vec![scale.to_floats(), shift])?;
+        return Ok(vec![Item::Held(x.with_id(id))]);
+    }
     let (y, mean, deviation) = normalised(im, x, &axes, epsilon, Some(scale), shift)?;
     Ok(vec![Item::Held(y), Item::Held(mean), Item::Held(deviation)])
+}
+
+/// `x` with its last axis in the place of the channels, where it can be and has several elements.
+fn last_as_channels(im: &mut Importer, x: &Held) -> Result<Option<Held>, Fail> {
+    match (x.dims.last(), Layout::logical(&x.dims)) {
+        (Some(2..), Some(layout)) => im.place(x.clone(), &layout).map(Some),
+        _ => Ok(None),
+    }
 }
 
 /// `(x − mean) / sqrt(variance + epsilon) · scale + shift` with mean and variance over `axes`; also the mean and the

@@ -6,6 +6,7 @@
 mod elementwise;
 mod graph;
 mod movement;
+mod norm;
 mod recurrent;
 mod shape;
 mod state;
@@ -192,6 +193,7 @@ impl Lowering<'_> {
             Op::GatherRows(_) => self.gather_rows(node),
             Op::ScatterReduce(o) => self.scatter_reduce(node, o),
             Op::SegmentSoftmax(o) => self.segment_softmax(node, o),
+            Op::LayerNorm(o) => self.layer_norm(node, o.epsilon),
             Op::BatchNorm(_) => Err(unsupported(node, "run the passes first, which fold it")),
         }
     }

@@ -207,7 +207,7 @@ impl<'a> Dqner<'a> {
 
     /// What the values should be.
     fn targets(&self, learner: &Learner, sample: &Sample) -> Result<Vec<f32>, TrainError> {
-        let target = &look(learner.graph(), &self.target, &sample.next, &[self.output])?[0];
+        let target = &look(learner.graph(), &self.target, &sample.next, &[], &[self.output])?[0];
         let actions = target.len() / sample.actions.len();
         let chooser =
             if self.numbers.double { &learner.look(&sample.next, &[self.output])?[0] } else { target };

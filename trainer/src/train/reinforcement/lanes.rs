@@ -122,6 +122,11 @@ impl Lanes {
         &self.observations[lane * self.each..(lane + 1) * self.each]
     }
 
+    /// What a scripted player would do in one lane, where there is one.
+    pub fn advice(&self, lane: usize) -> Option<usize> {
+        self.envs[lane].advice()
+    }
+
     /// Acts in one lane; a finished episode is pushed to `finished`, and the next begins.
     pub fn step(&mut self, lane: usize, action: Action<'_>, finished: &mut Vec<Episode>) -> Reply {
         let seen = &mut self.observations[lane * self.each..(lane + 1) * self.each];

@@ -52,7 +52,7 @@ impl Learner {
     /// # Errors
     /// Observations that do not fit the graph.
     pub fn forward(&self, observations: &[f32], want: &[ValueId]) -> Result<Vec<Tensor<4>>, ExecError> {
-        pass(&self.graph, &self.weights, observations, want, &self.device)
+        pass(&self.graph, &self.weights, observations, &[], want, &self.device)
     }
 
     /// Values for rows of observations, without a gradient.
@@ -60,7 +60,7 @@ impl Learner {
     /// # Errors
     /// Observations that do not fit the graph.
     pub fn look(&self, observations: &[f32], want: &[ValueId]) -> Result<Vec<Vec<f32>>, ExecError> {
-        look(&self.graph, &self.frozen, observations, want)
+        look(&self.graph, &self.frozen, observations, &[], want)
     }
 
     /// Goes one step down the gradient of `loss`.
@@ -101,7 +101,8 @@ impl Learner {
     }
 }
 
-/// Values of `graph` for rows of observations.
+/// Values of `graph` for rows of observations; `memory` is the content of each persistent tensor, row after row, or empty: then
+/// they are zero.
 ///
 /// # Errors
 /// Observations that do not fit the graph.
@@ -109,9 +110,10 @@ pub fn look(
     graph: &Graph,
     weights: &Weights,
     observations: &[f32],
+    memory: &[Vec<f32>],
     want: &[ValueId],
 ) -> Result<Vec<Vec<f32>>, ExecError> {
-    let values = pass(graph, weights, observations, want, &Device::flex())?;
+    let values = pass(graph, weights, observations, memory, want, &Device::flex())?;
     Ok(values.into_iter().map(|t| t.into_data().try_into_vec().expect("values are f32")).collect())
 }
 
@@ -119,13 +121,21 @@ fn pass(
     graph: &Graph,
     weights: &Weights,
     observations: &[f32],
+    memory: &[Vec<f32>],
     want: &[ValueId],
     device: &Device,
 ) -> Result<Vec<Tensor<4>>, ExecError> {
-    let s = graph.shape(graph.inputs[0]);
-    let rows = observations.len() / s.elements();
-    let dims = [rows * s.n as usize, s.h as usize, s.w as usize, s.c as usize];
-    let input = Tensor::from_data(TensorData::new(observations.to_vec(), dims), device);
-    let run = exec::run(graph, weights, &[input], want, Mode::Evaluate, &mut NoTap)?;
+    let mut given = vec![rows(graph, graph.inputs[0], observations, device)];
+    let states = graph.states.iter().zip(memory);
+    given.extend(states.map(|(state, content)| rows(graph, state.read, content, device)));
+    let run = exec::run(graph, weights, &given, want, Mode::Evaluate, &mut NoTap)?;
     Ok(run.values.iter().map(crate::ops::Data::float).collect())
+}
+
+/// Rows of the size of a value.
+pub(super) fn rows(graph: &Graph, value: ValueId, numbers: &[f32], device: &Device) -> Tensor<4> {
+    let s = graph.shape(value);
+    let rows = numbers.len() / s.elements();
+    let dims = [rows * s.n as usize, s.h as usize, s.w as usize, s.c as usize];
+    Tensor::from_data(TensorData::new(numbers.to_vec(), dims), device)
 }

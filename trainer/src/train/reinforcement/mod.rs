@@ -15,6 +15,7 @@ mod learner;
 mod objective;
 mod ppo;
 mod recipe;
+mod recurrent;
 mod reinforce;
 mod replay;
 pub mod tabular;
@@ -30,6 +31,7 @@ pub use learner::{Learner, look};
 pub use objective::Objective;
 pub use ppo::Ppo;
 pub use recipe::{Algorithm, Evaluation, Recipe};
+pub use recurrent::{Imitation, PERCEPTION, RecurrentPpo};
 pub use reinforce::Reinforce;
 pub use replay::{Replay, Sample, Transition};
 
@@ -212,6 +214,9 @@ impl<'a> Run<'a> {
             }
             Algorithm::A2c(numbers) => Box::new(a2c::Actor::new(recipe, numbers, &learner, &lanes)?),
             Algorithm::Ppo(numbers) => Box::new(ppo::Proximal::new(recipe, numbers, &learner, &lanes)?),
+            Algorithm::RecurrentPpo(numbers) => {
+                Box::new(recurrent::Recurrent::new(recipe, numbers, &learner, &lanes)?)
+            }
         };
         let last = options.out.join(LAST);
         let mut progress = Progress { recipe: text, ..Progress::default() };

@@ -93,14 +93,19 @@ impl<'a> Proximal<'a> {
 
 /// The mean over rows of what PPO minimises: `−min(r·A, clip(r, 1 ± clip)·A)`, `r` being the probability of the action as
 /// a part of what it was.
-fn clipped_loss(log_ratio: Tensor<4>, advantages: Tensor<4>, clip: f64) -> Tensor<1> {
+pub(super) fn clipped_loss(log_ratio: Tensor<4>, advantages: Tensor<4>, clip: f64) -> Tensor<1> {
     let ratio = log_ratio.exp();
     let bounded = ratio.clone().clamp(1.0 - clip, 1.0 + clip) * advantages.clone();
     (ratio * advantages).min_pair(bounded).mean().neg()
 }
 
 /// The mean squared error of the critic; with a bound, that of what is nearer to `before` where it is larger.
-fn value_loss(values: Tensor<4>, returns: Tensor<4>, before: Tensor<4>, clip: Option<f64>) -> Tensor<1> {
+pub(super) fn value_loss(
+    values: Tensor<4>,
+    returns: Tensor<4>,
+    before: Tensor<4>,
+    clip: Option<f64>,
+) -> Tensor<1> {
     let error = values.clone() - returns.clone();
     let squared = error.clone() * error;
     let Some(clip) = clip else { return squared.mean() };

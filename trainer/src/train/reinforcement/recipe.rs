@@ -3,6 +3,7 @@
 use super::a2c::A2c;
 use super::dqn::Dqn;
 use super::ppo::Ppo;
+use super::recurrent::RecurrentPpo;
 use super::reinforce::Reinforce;
 use crate::train::{Optimiser, Schedule};
 use serde::{Deserialize, Serialize};
@@ -57,4 +58,6 @@ pub enum Algorithm {
     A2c(A2c),
     /// Proximal policy optimisation.
     Ppo(Ppo),
+    /// The same for a network with a memory, after a time of imitation.
+    RecurrentPpo(RecurrentPpo),
 }
