@@ -7,7 +7,7 @@ use dunlin_trainer::report::card::Metrics;
 use dunlin_trainer::report::repeated::Repeated;
 use dunlin_trainer::train::reinforcement::tabular::expected_return;
 use dunlin_trainer::train::supervised;
-use dunlin_trainer::zoo::policies::{self, PolicyModel, PolicyRecipe};
+use dunlin_trainer::zoo::policies::{self, PolicyRecipe};
 use std::path::{Path, PathBuf};
 
 /// Seeds of each training.
