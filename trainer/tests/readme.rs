@@ -1,9 +1,9 @@
 //! The table of the README says what the files say.
 
+use dunlin_trainer::env::grid::{self, measure};
 use dunlin_trainer::report::artifact::METRICS;
 use dunlin_trainer::report::card::Metrics;
 use dunlin_trainer::report::facts::Facts;
-use dunlin_trainer::env::grid::{self, measure};
 use dunlin_trainer::zoo::{graph_models, policies};
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -138,7 +138,8 @@ fn each_game_has_its_true_row() {
     for entry in &grid::ALL {
         let score = |player| measure::score(entry, player, grid::Options::default(), 0..300).mean;
         let (random, scripted) = (score(measure::Player::Random), score(measure::Player::Scripted));
-        let int8 = committed_metrics(&root, &format!("{}-dqn", entry.name)).repeated.expect("over seeds").int8;
+        let int8 =
+            committed_metrics(&root, &format!("{}-dqn", entry.name)).repeated.expect("over seeds").int8;
         let row = format!(
             "| {} | {random:.2} | {scripted:.2} | {:.2} ± {:.2} | {:.1} |",
             entry.name,

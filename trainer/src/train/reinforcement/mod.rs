@@ -221,9 +221,11 @@ impl<'a> Run<'a> {
         let last = options.out.join(LAST);
         let mut progress = Progress { recipe: text, ..Progress::default() };
         if options.resume && last.exists() {
-            let names = [OPTIMISER, "agent", "lanes"];
-            let (read, mut bytes): (Progress, _) =
+            // Numbers in the header are for people: a JSON reader may take another bit for the last.
+            let names = [OPTIMISER, "agent", "lanes", "progress"];
+            let (_, mut bytes): (serde_json::Value, _) =
                 checkpoint::load_parts(&last, &mut [("weights/", &mut graph)], &names)?;
+            let read: Progress = from_bytes(&bytes[3])?;
             if read.recipe != progress.recipe {
                 return Err(TrainError::Recipe(format!(
                     "{} was made by another recipe; resume with that one or choose another folder",
@@ -356,7 +358,9 @@ impl<'a> Run<'a> {
             .map_err(|e| TrainError::Recipe(format!("the progress cannot be written: {e}")))?;
         let rule = self.learner.rule_bytes().map_err(TrainError::Recipe)?;
         let (agent, lanes) = (self.agent.keep()?, to_bytes(&self.lanes.state())?);
-        let bytes = [(OPTIMISER, rule.as_slice()), ("agent", &agent), ("lanes", &lanes)];
+        let progress = to_bytes(&self.progress)?;
+        let bytes =
+            [(OPTIMISER, rule.as_slice()), ("agent", &agent), ("lanes", &lanes), ("progress", &progress)];
         let path = self.options.out.join(LAST);
         Ok(checkpoint::save_parts(&path, &note, &[("weights/", self.learner.store())], &bytes)?)
     }

@@ -131,8 +131,15 @@ fn run(recipe: &Recipe, numbers: bool, out: &Path, stop: &AtomicBool) -> (Graph,
 
 /// Trains and compares with who walks straight, on episodes of other seeds.
 fn solves(recipe: &Recipe, numbers: bool) {
+    solves_with(graph(numbers), recipe, numbers);
+}
+
+fn solves_with(mut graph: Graph, recipe: &Recipe, numbers: bool) {
     let dir = tempfile::tempdir().unwrap();
-    let (graph, _) = run(recipe, numbers, dir.path(), &AtomicBool::new(false));
+    let stop = AtomicBool::new(false);
+    let options =
+        Options { out: dir.path(), resume: false, keep_weights: false, stop: &stop, quiet: true, tap: None };
+    learn(&mut graph, recipe, &|| Hall::make(numbers), &options).unwrap();
     let make = || Hall::make(numbers);
     let mean = |policy: &mut dyn Policy| play(&make, policy, 0..200, 9).unwrap().mean();
     let (found, best) = (mean(&mut FloatPolicy::new(&graph)), mean(&mut Straight { numbers }));
@@ -164,12 +171,65 @@ fn reinforce_learns_actions_and_numbers() {
     solves(&recipe, true);
 }
 
+fn dqn(double: bool, returns: usize, prioritised: bool, repeats: u32) -> Algorithm {
+    Algorithm::Dqn(Dqn {
+        replay: 10_000,
+        warm_up: 500,
+        batch: 64,
+        update_every: 4,
+        target_every: 50,
+        epsilon: [1.0, 0.1],
+        epsilon_steps: 10_000,
+        repeats,
+        double,
+        returns,
+        prioritised: prioritised.then_some(Prioritised { alpha: 0.6, beta: 0.4 }),
+    })
+}
+
+#[test]
+fn dqn_learns_with_and_without_each_option() {
+    for algorithm in [
+        dqn(false, 1, false, 1),
+        dqn(true, 1, false, 1),
+        dqn(false, 3, false, 1),
+        dqn(false, 1, true, 1),
+        dqn(true, 2, true, 4),
+    ] {
+        solves_with(values(), &recipe(algorithm, 1e-3, 20_000), false);
+    }
+}
+
+/// Values of the three actions; they have a peak, for which the small layers of the actor are too smooth.
+fn values() -> Graph {
+    crate::zoo::control::network("hall", dunlin::shape::Shape::vector(1), 3).unwrap()
+}
+
+/// A duelling head is trained by its values and acts by its advantages.
+#[test]
+fn a_duelling_head_learns() {
+    let mut n = crate::net::Net::new("duel");
+    let x = n.input("observation", dunlin::shape::Shape::vector(1)).unwrap();
+    let x = n.dense_relu("hidden1", x, 64).unwrap();
+    let x = n.dense_relu("hidden2", x, 64).unwrap();
+    let a = n.dense("advantage", x, 3).unwrap();
+    let v = n.dense("state", x, 1).unwrap();
+    let mean = crate::ops::Reduce { function: crate::ops::ReduceFn::Mean, axes: [false, false, false, true] };
+    let mean = n.push("mean", mean, &[a]).unwrap();
+    let v = n.push("rest", crate::ops::Sub::default(), &[v, mean]).unwrap();
+    n.push(VALUES, crate::ops::Add::default(), &[a, v]).unwrap();
+    let graph = n.finish(a).unwrap();
+    solves_with(graph, &recipe(dqn(true, 1, false, 1), 1e-3, 20_000), false);
+}
+
 /// Stops a training at its first chance again and again, resumes it, and compares with one that was not.
 #[test]
 fn a_resumed_training_is_an_uninterrupted_one() {
     let a2c = Algorithm::A2c(A2c { rollout: 8, lambda: 1.0, objective: objective() });
     let reinforce = Algorithm::Reinforce(Reinforce { objective: objective() });
-    for (algorithm, numbers) in [(ppo(), false), (ppo(), true), (a2c, true), (reinforce, false)] {
+    let dqn = dqn(true, 3, true, 4);
+    for (algorithm, numbers) in [(ppo(), false), (ppo(), true), (a2c, true), (reinforce, false), (dqn, false)]
+    {
         let recipe = recipe(algorithm, 5e-3, 2048);
         let dirs = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
         let (whole, outcome) = run(&recipe, numbers, dirs[0].path(), &AtomicBool::new(false));
