@@ -34,8 +34,17 @@ pub struct Board {
     pub ids: usize,
     /// Frequency of the timer, Hz. Under `-icount shift=0` one instruction takes 1 ns of virtual time.
     pub timer_hz: u32,
-    /// Address of a UART of CMSDK, which is QEMU's first serial line.
-    pub uart: Option<u32>,
+    /// A UART of CMSDK, which is QEMU's first serial line.
+    pub uart: Option<Uart>,
+}
+
+/// A UART of a board.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Uart {
+    /// Address of its registers.
+    pub address: u32,
+    /// Numbers of its interrupts, those of receiver and sender.
+    pub interrupts: [u16; 2],
 }
 
 impl Board {
@@ -61,7 +70,7 @@ pub const MPS2_AN386: Board = Board {
     tensors: 512,
     ids: 1024,
     timer_hz: 25_000_000,
-    uart: Some(0x4000_4000),
+    uart: Some(Uart { address: 0x4000_4000, interrupts: [0, 1] }),
 };
 
 /// Cortex-M7; 16 MB of PSRAM take job and arena.
@@ -77,7 +86,7 @@ pub const MPS2_AN500: Board = Board {
     tensors: 512,
     ids: 1024,
     timer_hz: 25_000_000,
-    uart: Some(0x4000_4000),
+    uart: Some(Uart { address: 0x4000_4000, interrupts: [0, 1] }),
 };
 
 /// Cortex-M33, secure state; 16 MB of PSRAM take job and arena.
@@ -109,7 +118,7 @@ pub const MPS3_AN547: Board = Board {
     tensors: 512,
     ids: 1024,
     timer_hz: 32_000_000,
-    uart: Some(0x5930_3000),
+    uart: Some(Uart { address: 0x5930_3000, interrupts: [33, 34] }),
 };
 
 /// Cortex-M0 (nRF51): 256 kB of flash, whose upper 88 kB take the job, and 16 kB of RAM.

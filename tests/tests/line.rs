@@ -8,6 +8,8 @@ use std::time::Duration;
 
 /// After which time the host asks again.
 const IMPATIENCE: Duration = Duration::from_micros(50);
+/// After which time a board counts as silent.
+const LIMIT: Duration = Duration::from_secs(10);
 
 /// A board that adds the numbers of all observations up: what comes twice, or not at all, is seen in the sum.
 struct Adder<'a> {
@@ -65,7 +67,8 @@ fn with_adder<R>(test: impl FnOnce(&mut Adder<'_>) -> R) -> R {
 fn twenty_thousand_requests_over_a_bad_line_are_each_carried_out_once() {
     with_adder(|adder| {
         let mut done = Disturbances::default();
-        let mut line = Line::open(Disturbed::new(&mut *adder, 9, &mut done), IMPATIENCE).expect("a reply");
+        let mut line =
+            Line::open(Disturbed::new(&mut *adder, 9, &mut done), IMPATIENCE, LIMIT).expect("a reply");
         line.begin().expect("a reply");
         let mut sum = 0.0;
         for i in 0..20_000 {
@@ -86,7 +89,7 @@ fn a_host_that_begins_again_goes_on_where_the_board_is() {
     with_adder(|adder| {
         for expected in [1.5, 3.0] {
             // The episode goes on: only a beginning ends it.
-            let mut line = Line::open(&mut *adder, IMPATIENCE).expect("a reply");
+            let mut line = Line::open(&mut *adder, IMPATIENCE, LIMIT).expect("a reply");
             let answer = line.observe(&[1.5]).expect("a reply");
             assert_eq!(answer, Answer::Numbers(vec![expected]));
         }
@@ -106,12 +109,12 @@ fn a_board_that_is_silent_or_says_something_else_is_an_error() {
             Ok(0)
         }
     }
-    match Line::open(Silence, IMPATIENCE).map(|_| ()) {
-        Err(LineError::NoReply { tries: 100, .. }) => {}
+    match Line::open(Silence, IMPATIENCE, Duration::from_millis(5)).map(|_| ()) {
+        Err(LineError::NoReply { tries: 2.., .. }) => {}
         other => panic!("{other:?}"),
     }
     with_adder(|adder| {
-        let mut line = Line::open(adder, IMPATIENCE).expect("a reply");
+        let mut line = Line::open(adder, IMPATIENCE, LIMIT).expect("a reply");
         match line.observe(&[1.0, 2.0]) {
             Err(LineError::Length { given: 2, expected: 1 }) => {}
             other => panic!("{other:?}"),

@@ -31,6 +31,8 @@ const STEPS: u32 = CartPole::STEPS;
 const PATIENCE: Duration = Duration::from_millis(500);
 /// The same on a line that loses frames.
 const IMPATIENCE: Duration = Duration::from_millis(20);
+/// After which time a board counts as silent: machines may be busy.
+const LIMIT: Duration = Duration::from_secs(60);
 
 fn say(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
@@ -290,7 +292,7 @@ fn the_processor_in_the_loop_plays_the_episodes_of_the_host() {
     assert!(host.iter().all(|actions| actions.len() == STEPS as usize), "the pole falls on the host");
     for (board, _) in BOARDS {
         let played = over_line(board, &job, |stream| {
-            let mut line = Line::open(stream, PATIENCE)?;
+            let mut line = Line::open(stream, PATIENCE, LIMIT)?;
             let played = play(&mut line, &starts)?;
             line.end()?;
             Ok(played)
@@ -318,7 +320,7 @@ fn a_bad_line_changes_no_action() {
     for seed in [1, 2] {
         let played = over_line(&MPS2_AN386, &job, |stream| {
             let mut done = Disturbances::default();
-            let mut line = Line::open(Disturbed::new(stream, seed, &mut done), IMPATIENCE)?;
+            let mut line = Line::open(Disturbed::new(stream, seed, &mut done), IMPATIENCE, LIMIT)?;
             let played = play(&mut line, &starts)?;
             let resent = line.resent();
             line.end()?;
@@ -353,7 +355,7 @@ fn a_bad_line_changes_no_action() {
 fn what_is_no_observation_over_the_line_is_answered_and_harmless() {
     let job = balancing(Plant::Line);
     let played = over_line(&MPS2_AN386, &job, |stream| {
-        let mut line = Line::open(stream, PATIENCE)?;
+        let mut line = Line::open(stream, PATIENCE, LIMIT)?;
         line.begin()?;
         let good = line.observe(&[0.0, 0.0, 0.1, 0.0])?;
         let safe = line.observe(&[0.0, f32::NAN, 0.1, 0.0])?;
@@ -380,7 +382,7 @@ fn another_model_is_refused_with_the_reason() {
         let job = ControlJob { actions: ActionSpace::Discrete(3), ..balancing(controlled.clone()) };
         let result = match controlled {
             Plant::Line => control_over_line(&MPS2_AN386, &job, &Options::default(), |stream| {
-                Line::open(stream, PATIENCE)?.begin()
+                Line::open(stream, PATIENCE, LIMIT)?.begin()
             })
             .map(|_| ()),
             _ => control(&MPS2_AN386, &job, &Options::default()).map(|_| ()),

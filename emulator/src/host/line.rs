@@ -42,12 +42,14 @@ impl Wire for TcpStream {
 #[derive(Debug, thiserror::Error)]
 pub enum LineError {
     /// The board does not answer.
-    #[error("no reply to request {number}, which was sent {tries} times")]
+    #[error("no reply to request {number} in {seconds} s, in which it was sent {tries} times")]
     NoReply {
         /// Number of the request.
         number: u32,
+        /// After which time the board counts as silent.
+        seconds: f64,
         /// How often it was sent.
-        tries: u32,
+        tries: u64,
     },
     /// The board has not connected.
     #[error("the board has not connected to the serial line")]
@@ -91,20 +93,19 @@ pub struct Line<W> {
     blocks: Blocks<Vec<u8>>,
     next: u32,
     patience: Duration,
+    limit: Duration,
     resent: u64,
 }
 
 impl<W: Wire> Line<W> {
-    /// How often a request is sent before the board counts as silent.
-    pub const TRIES: u32 = 100;
-
-    /// Greets the board. A request that has not been answered after `patience` is sent again.
+    /// Greets the board. A request that has not been answered after `patience` is sent again; a board that has not answered
+    /// after `limit` counts as silent.
     ///
     /// # Errors
     /// The board does not answer.
-    pub fn open(wire: W, patience: Duration) -> Result<Self, LineError> {
+    pub fn open(wire: W, patience: Duration, limit: Duration) -> Result<Self, LineError> {
         let blocks = Blocks::new(vec![0; MOST_REPLY]);
-        let mut line = Self { wire, blocks, next: u32::MAX, patience, resent: 0 };
+        let mut line = Self { wire, blocks, next: u32::MAX, patience, limit, resent: 0 };
         line.next = line.ask(Request::Hello, |reply| match reply {
             Reply::Next(next) => Some(next),
             _ => None,
@@ -170,7 +171,9 @@ impl<W: Wire> Line<W> {
         let mut buffer = vec![0; MOST_FRAME];
         // What is longer than an observation may be was refused before.
         let frame = encode(&Frame { number, message: request }, &mut buffer).unwrap_or(&[]);
-        for _ in 0..Self::TRIES {
+        let (begun, mut tries) = (Instant::now(), 0);
+        while begun.elapsed() < self.limit {
+            tries += 1;
             self.wire.send(frame)?;
             let sent = Instant::now();
             let mut bytes = [0; 256];
@@ -191,6 +194,6 @@ impl<W: Wire> Line<W> {
             }
             self.resent += 1;
         }
-        Err(LineError::NoReply { number, tries: Self::TRIES })
+        Err(LineError::NoReply { number, seconds: self.limit.as_secs_f64(), tries })
     }
 }

@@ -1,32 +1,50 @@
-//! A UART of CMSDK, polled (Arm DDI 0479D, "APB UART").
+//! A UART of CMSDK (Arm DDI 0479D, "APB UART"). The core sleeps until a byte comes.
 
 use core::convert::Infallible;
 
+use cortex_m::interrupt::InterruptNumber;
+use cortex_m::peripheral::NVIC;
+use dunlin_emulator::board;
 use embedded_io::{ErrorType, Read, Write};
 
 const DATA: usize = 0x0;
 const STATE: usize = 0x4;
 const CONTROL: usize = 0x8;
+const INTERRUPT_CLEAR: usize = 0xc;
 const BAUD_DIVIDER: usize = 0x10;
 
 /// The sender's buffer is full.
 const TX_FULL: u32 = 1;
 /// The receiver's buffer holds a byte.
 const RX_FULL: u32 = 2;
-/// Sender and receiver are on.
-const ENABLE: u32 = 3;
+/// Sender and receiver are on, and the receiver interrupts.
+const ENABLE: u32 = 0b1011;
+/// The receiver has interrupted.
+const RX_INTERRUPT: u32 = 2;
 /// The smallest that the UART takes. QEMU takes bytes at once, whatever the rate.
 const FASTEST: u32 = 16;
 
-/// The UART at an address.
+/// The number of an interrupt.
+#[derive(Clone, Copy)]
+struct Number(u16);
+
+// SAFETY: the number is one of the board's, by its table, and stays the same.
+unsafe impl InterruptNumber for Number {
+    fn number(self) -> u16 {
+        self.0
+    }
+}
+
+/// A UART of a board.
 pub(crate) struct Uart {
     base: *mut u32,
+    interrupts: [Number; 2],
 }
 
 impl Uart {
-    /// Turns the UART on. `address` is that of the board's table.
-    pub(crate) fn new(address: u32) -> Self {
-        let uart = Self { base: address as usize as *mut u32 };
+    /// Turns the UART on.
+    pub(crate) fn new(uart: board::Uart) -> Self {
+        let uart = Self { base: uart.address as usize as *mut u32, interrupts: uart.interrupts.map(Number) };
         uart.write(BAUD_DIVIDER, FASTEST);
         uart.write(CONTROL, ENABLE);
         uart
@@ -41,6 +59,24 @@ impl Uart {
         // SAFETY: as above.
         unsafe { self.base.byte_add(register).write_volatile(value) }
     }
+
+    /// Sleeps until there may be a byte: a core that looks for one all the time takes a processor of the host, and QEMU's
+    /// lock with it.
+    fn sleep(&self) {
+        // The interrupt is there to end the sleep, and is never taken.
+        cortex_m::interrupt::free(|_| {
+            // SAFETY: interrupts are masked, and these are disabled again before they are not.
+            self.interrupts.iter().for_each(|&number| unsafe { NVIC::unmask(number) });
+            if Self::read(self, STATE) & RX_FULL == 0 {
+                cortex_m::asm::wfi();
+            }
+            self.write(INTERRUPT_CLEAR, RX_INTERRUPT);
+            for number in self.interrupts {
+                NVIC::mask(number);
+                NVIC::unpend(number);
+            }
+        });
+    }
 }
 
 impl ErrorType for Uart {
@@ -50,7 +86,9 @@ impl ErrorType for Uart {
 impl Read for Uart {
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Infallible> {
         let Some(first) = buffer.first_mut() else { return Ok(0) };
-        while Self::read(self, STATE) & RX_FULL == 0 {}
+        while Self::read(self, STATE) & RX_FULL == 0 {
+            self.sleep();
+        }
         *first = Self::read(self, DATA) as u8;
         Ok(1)
     }
