@@ -100,7 +100,12 @@ pub(super) fn clipped_loss(log_ratio: Tensor<4>, advantages: Tensor<4>, clip: f6
 }
 
 /// The mean squared error of the critic; with a bound, that of what is nearer to `before` where it is larger.
-pub(super) fn value_loss(values: Tensor<4>, returns: Tensor<4>, before: Tensor<4>, clip: Option<f64>) -> Tensor<1> {
+pub(super) fn value_loss(
+    values: Tensor<4>,
+    returns: Tensor<4>,
+    before: Tensor<4>,
+    clip: Option<f64>,
+) -> Tensor<1> {
     let error = values.clone() - returns.clone();
     let squared = error.clone() * error;
     let Some(clip) = clip else { return squared.mean() };
