@@ -50,6 +50,11 @@ impl Weights {
         data.try_into_vec().expect("parameters are f32")
     }
 
+    /// Elements of all parameters.
+    pub fn read_all(&self) -> Vec<Vec<f32>> {
+        (0..self.params.len()).map(|i| self.read(ParamId(i))).collect()
+    }
+
     /// The tensor of one parameter.
     pub fn tensor(&self, id: ParamId) -> Tensor<4> {
         self.params[id.0].val()

@@ -259,6 +259,11 @@ impl Graph {
         &self.values[id.0]
     }
 
+    /// The first value of this name.
+    pub fn value_named(&self, name: &str) -> Option<ValueId> {
+        self.values.iter().position(|v| v.name == name).map(ValueId)
+    }
+
     /// The node behind an id.
     pub fn node(&self, id: NodeId) -> &Node {
         &self.nodes[id.0]

@@ -72,6 +72,21 @@ impl Net {
         self.push(name, op, &[x])
     }
 
+    /// Convolution with bias, without padding.
+    ///
+    /// # Errors
+    /// See [`Graph::push`].
+    pub fn conv_valid(
+        &mut self,
+        name: &str,
+        x: ValueId,
+        out: u32,
+        window: Window,
+    ) -> Result<ValueId, GraphError> {
+        let window = self.resolve(name, "conv2d", x, window, Padding::Valid)?;
+        self.push(name, Conv2d { out_channels: out, window, bias: true, fused: Activation::None }, &[x])
+    }
+
     /// Convolution without bias, batch normalisation, rectifier; `Same` padding.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 
 use super::data::DataArgs;
 use super::dun::DunFile;
+use super::eval_policy::{self, Question};
 use super::text::table;
 use super::{print_json, quantize, write_picture};
 use dunlin_trainer::data::Examples;
@@ -9,17 +10,19 @@ use dunlin_trainer::eval::metrics::Confusion;
 use dunlin_trainer::eval::{float, int8};
 use dunlin_trainer::report::artifact;
 use dunlin_trainer::report::card::headline;
-use miette::{Result, miette};
+use dunlin_trainer::zoo::policies;
+use miette::{Result, bail, miette};
 use serde::Serialize;
 use std::path::PathBuf;
 
-/// Measure an int8 model on held-out data, as the runtime runs it.
+/// Measure an int8 model on held-out data, or a policy on episodes, as the runtime runs it.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   dunlin eval segnet.dun --data ../shared/data
   dunlin eval segnet.dun --data ../shared/data --json | jq .value
-  dunlin eval segnet.dun --float runs/segnet --plot confusion.png")]
+  dunlin eval segnet.dun --float runs/segnet --plot confusion.png
+  dunlin eval models/breakout-dqn/breakout-dqn.dun --episodes 100 --seed 1 --json | jq .mean_return")]
 pub(super) struct Args {
     /// The model.
     model: PathBuf,
@@ -34,6 +37,12 @@ pub(super) struct Args {
     /// Measure the first N held-out examples only.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     limit: Option<u32>,
+    /// Episodes that a policy plays. [default: as its card]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    episodes: Option<u64>,
+    /// Seed of the episodes.
+    #[arg(long, value_name = "S", default_value_t = 1)]
+    seed: u64,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -63,6 +72,18 @@ pub(super) fn main(args: &Args) -> Result<()> {
     let file = DunFile::read(&args.model)?;
     let mut storage = DunFile::storage();
     let model = file.parse(&mut storage)?;
+    if let Some(policy) = model.metadata().and_then(|m| policies::find(m.name)) {
+        let episodes = args.episodes.unwrap_or_else(|| policy.episodes.into());
+        let (seed, float, json) = (args.seed, args.float.as_deref(), args.json);
+        return eval_policy::main(&file, policy, &Question { episodes, seed, float, json });
+    }
+    if args.episodes.is_some() {
+        bail!(
+            help = "leave --episodes out: it is measured on held-out data",
+            "{} is not a policy",
+            args.model.display()
+        );
+    }
     let mut set = args.data.of_file(&model)?.val;
     if let Some(limit) = args.limit {
         set.truncate(limit as usize);

@@ -6,13 +6,16 @@ mod demo;
 mod dun;
 mod emulate;
 mod eval;
+mod eval_policy;
 mod export;
 mod finetune;
+mod finished;
 mod host;
 mod import;
 mod inspect;
 mod io;
 mod network;
+mod play;
 mod profile;
 mod quantize;
 mod run;
@@ -23,6 +26,7 @@ mod track_board;
 mod train;
 mod train_graphs;
 mod train_mpn;
+mod train_policy;
 
 use clap::{Parser, Subcommand};
 use miette::{IntoDiagnostic, MietteHandlerOpts};
@@ -55,6 +59,7 @@ enum Command {
     Inspect(inspect::Args),
     Run(run::Args),
     Emulate(emulate::Args),
+    Play(play::Args),
     Track(track::Args),
     Demo(demo::Args),
 }
@@ -75,6 +80,7 @@ pub(crate) fn main() -> miette::Result<()> {
         Command::Inspect(args) => inspect::main(&args),
         Command::Run(args) => run::main(&args),
         Command::Emulate(args) => emulate::main(&args),
+        Command::Play(args) => play::main(&args),
         Command::Track(args) => track::main(&args),
         Command::Demo(args) => demo::main(&args),
     }

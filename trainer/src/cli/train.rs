@@ -3,13 +3,13 @@
 use super::calibration::Calibration;
 use super::data::DataArgs;
 use super::quantize::{self, Telling};
-use super::{print_json, stop, train_graphs, train_mpn, write_picture};
+use super::{print_json, stop, train_graphs, train_mpn, train_policy, write_picture};
 use dunlin_trainer::data::Split;
 use dunlin_trainer::graph::Graph;
 use dunlin_trainer::report::artifact;
-use dunlin_trainer::train::Recipe;
 use dunlin_trainer::train::supervised::{self, History, Options, Outcome};
-use dunlin_trainer::zoo::{self, graph_models, mpn};
+use dunlin_trainer::train::{Optimiser, Recipe, reinforcement};
+use dunlin_trainer::zoo::{self, graph_models, mpn, policies};
 use miette::{Result, bail, miette};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -28,7 +28,8 @@ Examples:
   dunlin train segnet --out runs/segnet --resume
   dunlin train gcn-cora --out runs/gcn-cora --seeds 10
   dunlin train gn-mutag --out runs/gn-mutag --folds 10 --seeds 3
-  dunlin train mpn-mot15 --out runs/mpn-mot15 --seeds 3")]
+  dunlin train mpn-mot15 --out runs/mpn-mot15 --seeds 3
+  dunlin train breakout-dqn --out runs/breakout-dqn --seeds 3")]
 pub(super) struct Args {
     /// The model.
     #[arg(value_parser = clap::builder::PossibleValuesParser::new(names()))]
@@ -57,13 +58,15 @@ pub(super) struct Args {
 
 /// All models.
 fn names() -> Vec<&'static str> {
-    zoo::NAMES.into_iter().chain(graph_models::ALL.iter().map(|m| m.name)).chain([mpn::NAME]).collect()
+    let graphs = graph_models::ALL.iter().map(|m| m.name);
+    let policies = policies::ALL.iter().map(|m| m.name);
+    zoo::NAMES.into_iter().chain(graphs).chain([mpn::NAME]).chain(policies).collect()
 }
 
 /// How often a model of graphs is trained.
 #[derive(Debug, clap::Args)]
 pub(super) struct Repeat {
-    /// Train a model of graphs, or the tracker's, with so many seeds, from the recipe's on, and give mean and deviation. The model is that of
+    /// Train a model of graphs, the tracker's or a policy with so many seeds, from the recipe's on, and give mean and deviation. The model is that of
     /// the first; the others are in runs/ of the folder. With --resume, finished trainings are kept.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) seeds: Option<u32>,
@@ -75,9 +78,15 @@ pub(super) struct Repeat {
 /// Changes of the model's recipe.
 #[derive(Debug, Default, clap::Args)]
 pub(super) struct Changes {
+    /// Train by this recipe, such as the recipe.toml of a run, instead of the model's own.
+    #[arg(long, value_name = "TOML")]
+    recipe: Option<PathBuf>,
     /// Passes over the training data, instead of the recipe's.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) epochs: Option<u32>,
+    /// Steps of the environment from which a policy learns, instead of the recipe's.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    steps: Option<u64>,
     /// Examples per step, instead of the recipe's.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     batch: Option<u32>,
@@ -98,19 +107,60 @@ impl Changes {
         self.change(zoo::recipe(model).ok_or_else(|| miette!("no model is called `{model}`"))?)
     }
 
+    /// The recipe of a policy with these changes.
+    pub(super) fn change_policy(&self, own: reinforcement::Recipe) -> Result<reinforcement::Recipe> {
+        let model = own.model.clone();
+        let mut recipe = reinforcement::Recipe { model, ..self.base(own)? };
+        if self.epochs.is_some() || self.batch.is_some() || self.threads.is_some() {
+            bail!(
+                help = "--steps, --lr and --seed change the recipe of a policy",
+                "{} learns by acting: --epochs, --batch and --threads say nothing of it",
+                recipe.model
+            );
+        }
+        recipe.steps = self.steps.unwrap_or(recipe.steps);
+        recipe.seed = self.seed.unwrap_or(recipe.seed);
+        self.change_rate(&mut recipe.optimiser)?;
+        Ok(recipe)
+    }
+
+    /// The recipe in the file that is named, else `own`.
+    fn base<R: serde::de::DeserializeOwned>(&self, own: R) -> Result<R> {
+        let Some(path) = &self.recipe else { return Ok(own) };
+        let fail = |e: &dyn std::fmt::Display| {
+            miette!(help = "name a recipe.toml of the same kind of model", "{}: {e}", path.display())
+        };
+        let text = std::fs::read_to_string(path).map_err(|e| fail(&e))?;
+        toml::from_str(&text).map_err(|e| fail(&e))
+    }
+
+    fn change_rate(&self, optimiser: &mut Optimiser) -> Result<()> {
+        if let Some(lr) = self.lr {
+            if !(lr.is_finite() && lr > 0.0) {
+                bail!(help = "give a positive number, such as 1e-3", "--lr {lr}: not a learning rate");
+            }
+            *optimiser.rate_mut() = lr;
+        }
+        Ok(())
+    }
+
     /// `recipe` with these changes.
-    pub(super) fn change(&self, mut recipe: Recipe) -> Result<Recipe> {
+    pub(super) fn change(&self, own: Recipe) -> Result<Recipe> {
+        let model = own.model.clone();
+        let mut recipe = Recipe { model, ..self.base(own)? };
         let set = |slot: &mut usize, value: Option<u32>| *slot = value.map_or(*slot, |v| v as usize);
         set(&mut recipe.epochs, self.epochs);
         set(&mut recipe.batch, self.batch);
         set(&mut recipe.threads, self.threads);
         recipe.seed = self.seed.unwrap_or(recipe.seed);
-        if let Some(lr) = self.lr {
-            if !(lr.is_finite() && lr > 0.0) {
-                bail!(help = "give a positive number, such as 1e-3", "--lr {lr}: not a learning rate");
-            }
-            *recipe.optimiser.rate_mut() = lr;
+        if self.steps.is_some() {
+            bail!(
+                help = "--epochs N says how long",
+                "{} learns from data: --steps is for policies",
+                recipe.model
+            );
         }
+        self.change_rate(&mut recipe.optimiser)?;
         Ok(recipe)
     }
 }
@@ -131,11 +181,17 @@ pub(super) fn main(args: &Args) -> Result<()> {
     if let Some(model) = graph_models::find(&args.model) {
         return train_graphs::main(args, model);
     }
+    if let Some(model) = policies::find(&args.model) {
+        return train_policy::main(args, model);
+    }
     if args.model == mpn::NAME {
         return train_mpn::main(args);
     }
     if args.repeat.seeds.is_some() || args.repeat.folds.is_some() {
-        bail!(help = "--seed N chooses another seed", "--seeds and --folds are for models of graphs");
+        bail!(
+            help = "--seed N chooses another seed",
+            "--seeds and --folds are for models of graphs and policies"
+        );
     }
     let recipe = args.changes.recipe(&args.model)?;
     let split = args.data.of_zoo(&args.model)?;

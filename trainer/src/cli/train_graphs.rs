@@ -3,7 +3,7 @@
 use super::quantize::{Aware, aware_of, losses};
 use super::text::{self, command_line, table};
 use super::train::{Args, history};
-use super::{print_json, stop, write, write_picture};
+use super::{finished, print_json, stop, write, write_picture};
 use dunlin_trainer::data::graphs::{Answers, Fold, GraphSet};
 use dunlin_trainer::eval::graphs::{self, Quality};
 use dunlin_trainer::exec::{Device, Weights};
@@ -17,11 +17,8 @@ use dunlin_trainer::train::Recipe;
 use dunlin_trainer::train::supervised::{self, Options, Outcome};
 use dunlin_trainer::zoo::graph_models::{GraphModel, Protocol};
 use miette::{Result, bail, miette};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use std::path::{Path, PathBuf};
-
-/// File in the folder of a finished training: its recipe and what it gave.
-const RESULT: &str = "result.json";
 
 /// A training of the table: which seed, which fold, where.
 struct Case {
@@ -29,12 +26,6 @@ struct Case {
     fold: Option<usize>,
     split: Fold,
     out: PathBuf,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Finished {
-    recipe: String,
-    result: RunMetrics,
 }
 
 /// Keys of `--json`.
@@ -66,7 +57,9 @@ pub(super) fn main(args: &Args, model: &GraphModel) -> Result<()> {
     let mut seconds = 0.0;
     for (at, case) in cases.iter().enumerate() {
         let recipe = Recipe { seed: case.seed, ..recipe.clone() };
-        if let Some(done) = finished(args, case, &recipe)? {
+        let kept =
+            if args.resume { finished::read(&case.out, &recipe, case.split.test.len())? } else { None };
+        if let Some(done) = kept {
             results.push(done);
             continue;
         }
@@ -80,9 +73,7 @@ pub(super) fn main(args: &Args, model: &GraphModel) -> Result<()> {
             return interrupted(args, model, &trained.outcome);
         }
         let result = measure(args, model, &recipe, &set, case, &trained.graph)?;
-        let done = Finished { recipe: text(&recipe), result: result.clone() };
-        let json = serde_json::to_string_pretty(&done).map_err(|e| miette!("{e}"))?;
-        write(&case.out.join(RESULT), json.as_bytes())?;
+        finished::write_result(&case.out, &recipe, &result)?;
         results.push(result);
     }
     let repeated = (results.len() > 1).then(|| Repeated::new(protocol.words(), results));
@@ -141,29 +132,6 @@ fn cases(args: &Args, recipe: &Recipe, protocol: Protocol, set: &GraphSet) -> Re
         }
     }
     Ok(cases)
-}
-
-fn text(recipe: &Recipe) -> String {
-    toml::to_string(recipe).unwrap_or_default()
-}
-
-/// What a training gave that ended before, where the command is resumed.
-fn finished(args: &Args, case: &Case, recipe: &Recipe) -> Result<Option<RunMetrics>> {
-    let path = case.out.join(RESULT);
-    if !args.resume || !path.exists() {
-        return Ok(None);
-    }
-    let old = std::fs::read_to_string(&path).map_err(|e| miette!("{}: {e}", path.display()))?;
-    let old: Finished = serde_json::from_str(&old)
-        .map_err(|e| miette!(help = "remove it to train again", "{}: {e}", path.display()))?;
-    if old.recipe != text(recipe) || old.result.examples != case.split.test.len() {
-        bail!(
-            help = "resume with the command that began it, or choose another folder",
-            "{} was made by another recipe or with another split",
-            path.display()
-        );
-    }
-    Ok(Some(old.result))
 }
 
 struct Trained {
@@ -268,6 +236,8 @@ fn measure(
         float: float.value(),
         int8: int8.value(),
         r2: float.r2().zip(int8.r2()).map(|(float, int8)| [float, int8]),
+        confidence: None,
+        success: None,
     })
 }
 

@@ -200,16 +200,7 @@ fn lay_out(
     let frames = sequences.iter().map(|s| s.info.frames).sum();
     let mean = |of: fn(&LeftOut) -> f64| left_out.iter().map(of).sum::<f64>() / left_out.len().max(1) as f64;
     let (float, int8) = (mean(|l| l.float.overall.mota), mean(|l| l.int8.overall.mota));
-    let metrics = card::Metrics {
-        metric: "MOTA".into(),
-        float,
-        int8,
-        examples: frames,
-        accuracy: None,
-        r2: None,
-        classes: Vec::new(),
-        repeated: None,
-    };
+    let metrics = card::Metrics::plain("MOTA", frames, float, int8);
     if !left_out.is_empty() {
         let json = serde_json::to_string_pretty(left_out).map_err(|e| miette!("{e}"))?;
         write(&args.out.join(TRACKING), json.as_bytes())?;

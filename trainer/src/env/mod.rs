@@ -5,10 +5,34 @@
 //! The same seed and actions give the same episode on every machine: random numbers come from PCG, and transcendental
 //! functions from `libm`.
 
+mod acrobot;
+mod cart_pole;
+mod cliff_walking;
 pub mod draw;
+mod frozen_lake;
+pub mod grid;
+pub mod mdp;
+mod mountain_car;
+mod pendulum;
+mod taxi;
+#[cfg(test)]
+mod testing;
+pub mod vector;
 pub mod walker;
+mod world;
+
+pub use acrobot::Acrobot;
+pub use cart_pole::CartPole;
+pub use cliff_walking::CliffWalking;
+pub use frozen_lake::FrozenLake;
+pub use mountain_car::MountainCar;
+pub use pendulum::Pendulum;
+pub use taxi::Taxi;
+pub use walker::Walker;
+pub use world::{Look, World};
 
 use dunlin::shape::Shape;
+use rand::RngCore;
 use serde::{Deserialize, Serialize};
 
 /// What an agent sees.
@@ -175,9 +199,62 @@ pub trait Env: Send {
     /// An action that is not in the space; `observation` of another length than the space.
     fn step(&mut self, action: Action<'_>, observation: &mut [f32]) -> Step;
 
+    /// Whether the episode has reached its goal; `None` where only the return counts.
+    fn succeeded(&self) -> Option<bool> {
+        None
+    }
+
     /// The state as text for a terminal, lines without colour.
     fn text(&self) -> String;
 
     /// The state as a picture; all pictures of an environment have one size.
     fn picture(&self) -> image::RgbImage;
+}
+
+/// The environment of this name.
+pub fn make(name: &str) -> Option<Box<dyn Env>> {
+    Some(match name {
+        "CartPole-v1" => Box::new(CartPole::default()),
+        "Acrobot-v1" => Box::new(Acrobot::default()),
+        "MountainCar-v0" => Box::new(MountainCar::default()),
+        "Pendulum-v1" => Box::new(Pendulum::default()),
+        "FrozenLake-v1" => Box::new(FrozenLake::small(true)),
+        "FrozenLake8x8-v1" => Box::new(FrozenLake::large(true)),
+        "CliffWalking-v1" => Box::new(CliffWalking::along(false)),
+        "CliffWalkingSlippery-v1" => Box::new(CliffWalking::along(true)),
+        "Taxi-v3" => Box::new(Taxi::town()),
+        "Walker" => Box::new(Walker::new()),
+        _ => return grid::by_name(name).map(|entry| (entry.make)(grid::Options::default())),
+    })
+}
+
+/// A number drawn evenly from `[low, high)`.
+fn uniform(rng: &mut rand_pcg::Pcg64, low: f64, high: f64) -> f64 {
+    // The 53 bits that a mantissa holds.
+    let unit = (rng.next_u64() >> 11) as f64 / (1_u64 << 53) as f64;
+    low + (high - low) * unit
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn environments_are_found_by_the_name_they_give() {
+        let control = ["CartPole-v1", "Acrobot-v1", "MountainCar-v0", "Pendulum-v1", "Walker"];
+        let worlds =
+            ["FrozenLake-v1", "FrozenLake8x8-v1", "CliffWalking-v1", "CliffWalkingSlippery-v1", "Taxi-v3"];
+        for name in control.iter().chain(&worlds) {
+            assert_eq!(make(name).map(|env| env.name()), Some(*name));
+        }
+        assert!(make("CartPole").is_none());
+    }
+
+    #[test]
+    fn even_numbers_fill_their_bounds() {
+        let mut rng = rand_pcg::Pcg64::new(1, 2);
+        let numbers: Vec<f64> = (0..5000).map(|_| uniform(&mut rng, -3.0, 7.0)).collect();
+        testing::evenly(&numbers, -3.0, 7.0);
+        assert!(numbers.iter().all(|x| (-3.0..7.0).contains(x)));
+    }
 }

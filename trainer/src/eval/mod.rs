@@ -5,6 +5,7 @@ pub mod float;
 pub mod graphs;
 pub mod int8;
 pub mod metrics;
+pub mod policy;
 pub mod tracking;
 
 use crate::data::{Examples, augment};

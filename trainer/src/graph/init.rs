@@ -18,6 +18,7 @@ pub(super) fn initial(init: Init, dims: &[usize], rng: &mut rand_pcg::Pcg64) -> 
             let limit = (6.0 / (fan_in + fan_out) as f64).sqrt();
             (0..count).map(|_| (limit * (2.0 * rng.random::<f64>() - 1.0)) as f32).collect()
         }
+        Init::Orthogonal { gain } => orthogonal(dims[0], count / dims[0].max(1), gain, rng),
         Init::Bilinear { stride } => {
             let (kh, kw, c_in) = (dims[1], dims[2], dims[3]);
             let tap = |k: usize, size: usize| {
@@ -32,6 +33,26 @@ pub(super) fn initial(init: Init, dims: &[usize], rng: &mut rand_pcg::Pcg64) -> 
                 .collect()
         }
     }
+}
+
+/// A matrix whose rows, or columns where there are fewer, are orthogonal and `gain` long (Gram and Schmidt on normal
+/// vectors).
+fn orthogonal(rows: usize, columns: usize, gain: f32, rng: &mut rand_pcg::Pcg64) -> Vec<f32> {
+    let (count, length) = (rows.min(columns), rows.max(columns));
+    let mut vectors: Vec<Vec<f64>> = Vec::with_capacity(count);
+    while vectors.len() < count {
+        let mut vector: Vec<f64> = (0..length).map(|_| normal(rng)).collect();
+        for other in &vectors {
+            let along: f64 = vector.iter().zip(other).map(|(a, b)| a * b).sum();
+            vector.iter_mut().zip(other).for_each(|(a, b)| *a -= along * b);
+        }
+        let norm = vector.iter().map(|a| a * a).sum::<f64>().sqrt();
+        vector.iter_mut().for_each(|a| *a /= norm);
+        vectors.push(vector);
+    }
+    let at =
+        |row: usize, column: usize| if rows <= columns { vectors[row][column] } else { vectors[column][row] };
+    (0..rows * columns).map(|i| gain * at(i / columns, i % columns) as f32).collect()
 }
 
 /// One standard normal number (Box and Muller).
@@ -61,6 +82,23 @@ mod tests {
             );
             let limit = (6.0f32 / 50.0).sqrt();
             assert_eq!(values.iter().all(|v| v.abs() <= limit), matches!(init, Init::GlorotUniform { .. }));
+        }
+    }
+
+    #[test]
+    fn orthogonal_rows_or_columns_have_the_length() {
+        for dims in [[3, 5], [5, 3], [4, 4]] {
+            let w = initial(Init::Orthogonal { gain: 2.0 }, &dims, &mut rand_pcg::Pcg64::new(3, 5));
+            let [rows, columns] = dims;
+            let at =
+                |i: usize, k: usize| if rows <= columns { w[i * columns + k] } else { w[k * columns + i] };
+            for i in 0..rows.min(columns) {
+                for j in 0..rows.min(columns) {
+                    let product: f32 = (0..rows.max(columns)).map(|k| at(i, k) * at(j, k)).sum();
+                    let expected = if i == j { 4.0 } else { 0.0 };
+                    assert!((product - expected).abs() < 1e-5, "{dims:?} {i} {j}: {product}");
+                }
+            }
         }
     }
 }

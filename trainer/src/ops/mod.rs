@@ -156,6 +156,12 @@ pub enum Init {
         /// Outputs that each input serves.
         fan_out: usize,
     },
+    /// Rows that are orthogonal, or columns where there are fewer (Saxe et al. 2014), times `gain`: keeps lengths, so that a
+    /// small gain makes a layer say little at first.
+    Orthogonal {
+        /// Length of a row or column.
+        gain: f32,
+    },
     /// Bilinear interpolation from each channel to itself (Long et al. 2015, section 3.3); needs `out == in`.
     Bilinear {
         /// Upsampling factor.

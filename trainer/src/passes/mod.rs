@@ -2,8 +2,10 @@
 //!
 //! They run before calibration, so that quantisation-aware training, observers and lowering see the operators
 //! that the device will run. None of them changes an output by more than float rounding. The rewrites of transfer
-//! learning ([`cut`], [`rehead`], [`resize_input`]) do, and run only when a person asks for them.
+//! learning ([`cut`], [`rehead`], [`resize_input`]) do, and run only when a person asks for them; so does that of policies
+//! ([`centre_scores`]).
 
+mod centre_scores;
 pub(crate) mod channel_sets;
 mod cut;
 mod dead_channels;
@@ -14,6 +16,7 @@ mod resize_input;
 #[cfg(test)]
 pub(crate) mod testing;
 
+pub use centre_scores::centre_scores;
 pub use cut::{CutError, HEAD, cut, freeze, head_of, rehead};
 pub use dead_channels::fold_dead_channels;
 pub use drop_identities::drop_identities;

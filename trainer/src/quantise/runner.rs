@@ -205,6 +205,34 @@ impl Int8Runner {
         })?
     }
 
+    /// Runs once for each row of real values of a model with one input and returns the first outputs, row after row.
+    /// Persistent tensors keep their values from row to row.
+    ///
+    /// # Errors
+    /// Values that are no whole number of rows, a model of more than one input.
+    pub fn run_rows(&mut self, rows: &[f32]) -> Result<Vec<f32>, RunnerError> {
+        self.session(|session| {
+            inputs_fit(session, 1)?;
+            let tensor = tensor_of(session, 0)?;
+            let expected = tensor.shape.elements();
+            if !rows.len().is_multiple_of(expected) {
+                return Err(RunnerError::Length { index: 0, expected, found: rows.len(), unit: "values" });
+            }
+            let mut real = Vec::new();
+            for row in rows.chunks_exact(expected) {
+                give(session, 0, &to_bytes(row, tensor.dtype, tensor.quant))?;
+                session.run();
+                real.extend(outputs(session)?.first().map(Output::real).unwrap_or_default());
+            }
+            Ok(real)
+        })?
+    }
+
+    /// Whether the model has persistent tensors.
+    pub fn remembers(&self) -> bool {
+        !self.state.as_slice().is_empty()
+    }
+
     /// Runs on each image of raw pixels, NHWC, scaled as the file's metadata says, and hands the first output's
     /// labels to `each`. Persistent tensors are reset before each image.
     ///

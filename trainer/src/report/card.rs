@@ -4,6 +4,7 @@ use super::facts::Facts;
 use super::repeated::Repeated;
 use crate::eval::graphs::Quality;
 use crate::eval::metrics::Confusion;
+use crate::eval::policy::Returns;
 use serde::{Deserialize, Serialize};
 use std::fmt::Write;
 
@@ -16,7 +17,7 @@ pub struct Metrics {
     pub float: f64,
     /// Of the int8 model, run by the runtime.
     pub int8: f64,
-    /// Held-out examples.
+    /// Held-out examples, or episodes.
     pub examples: usize,
     /// Part of the pixels, or of the examples, that are right in float and in int8; none where there are no classes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -24,6 +25,12 @@ pub struct Metrics {
     /// Coefficient of determination in float and in int8, where numbers are predicted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub r2: Option<[f64; 2]>,
+    /// Half of the 95 % confidence interval of a mean return, in float and in int8.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confidence: Option<[f64; 2]>,
+    /// Part of the episodes that reached their goal, in float and in int8, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub success: Option<[f64; 2]>,
     /// Intersection over union by class, in float and in int8; none where a class does not occur.
     pub classes: Vec<ClassMetrics>,
     /// The same training over seeds, splits or folds.
@@ -48,6 +55,22 @@ pub fn headline(segmentation: bool, confusion: &Confusion) -> (&'static str, f64
 }
 
 impl Metrics {
+    /// Two figures of `metric` over `examples` examples, and nothing else.
+    pub fn plain(metric: &str, examples: usize, float: f64, int8: f64) -> Self {
+        Self {
+            metric: metric.into(),
+            float,
+            int8,
+            examples,
+            accuracy: None,
+            r2: None,
+            confidence: None,
+            success: None,
+            classes: Vec::new(),
+            repeated: None,
+        }
+    }
+
     /// Both confusion matrices over the same `examples` examples.
     pub fn new(
         names: &[String],
@@ -59,16 +82,21 @@ impl Metrics {
         let (metric, value) = headline(segmentation, float);
         let ious = names.iter().zip(float.iou()).zip(int8.iou());
         Self {
-            metric: metric.into(),
-            float: value,
-            int8: headline(segmentation, int8).1,
-            examples,
             accuracy: Some([float.accuracy(), int8.accuracy()]),
-            r2: None,
             classes: ious
                 .map(|((name, float), int8)| ClassMetrics { name: name.clone(), float, int8 })
                 .collect(),
-            repeated: None,
+            ..Self::plain(metric, examples, value, headline(segmentation, int8).1)
+        }
+    }
+
+    /// What a policy earns in float and in int8 over the same number of episodes.
+    pub fn of_policy(float: &Returns, int8: &Returns) -> Self {
+        let success = float.success().zip(int8.success());
+        Self {
+            confidence: Some([float.confidence(), int8.confidence()]),
+            success: success.map(|(float, int8)| [float, int8]),
+            ..Self::plain("mean return", int8.totals.len(), float.mean(), int8.mean())
         }
     }
 
@@ -79,14 +107,8 @@ impl Metrics {
                 Self::new(names, false, examples, float, int8)
             }
             _ => Self {
-                metric: float.metric().into(),
-                float: float.value(),
-                int8: int8.value(),
-                examples,
-                accuracy: None,
                 r2: float.r2().zip(int8.r2()).map(|(float, int8)| [float, int8]),
-                classes: Vec::new(),
-                repeated: None,
+                ..Self::plain(float.metric(), examples, float.value(), int8.value())
             },
         }
     }
@@ -152,7 +174,8 @@ impl Card<'_> {
         if !f.labels.is_empty() {
             let _ = writeln!(s, "Classes: {}.", f.labels.join(", "));
         }
-        let _ = writeln!(s, "Metric over {} held-out examples; {}.\n", m.examples, self.held_out);
+        let what = if m.confidence.is_some() { "episodes" } else { "held-out examples" };
+        let _ = writeln!(s, "Metric over {} {what}; {}.\n", m.examples, self.held_out);
         let _ = writeln!(s, "## Recipe\n\n{}\n\n```toml\n{}\n```\n", self.quantisation, self.recipe.trim());
         let _ = writeln!(s, "Made again by:\n\n```sh\n{}\n```\n", self.commands.join("\n"));
         self.architecture(&mut s);
@@ -167,7 +190,12 @@ impl Card<'_> {
         let _ = writeln!(s, "## Quality\n\n| | float | int8 |\n|---|---:|---:|");
         let _ = writeln!(s, "| {} | {:.4} | {:.4} |", m.metric, m.float, m.int8);
         if m.metric != "accuracy" {
-            for (name, figures) in [("accuracy", m.accuracy), ("R²", m.r2)] {
+            for (name, figures) in [
+                ("accuracy", m.accuracy),
+                ("R²", m.r2),
+                ("half of its 95 % confidence interval", m.confidence),
+                ("part of the episodes that reach the goal", m.success),
+            ] {
                 if let Some([float, int8]) = figures {
                     let _ = writeln!(s, "| {name} | {float:.4} | {int8:.4} |");
                 }

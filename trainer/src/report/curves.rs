@@ -30,6 +30,13 @@ pub enum Kept {
 #[error("the picture cannot be drawn: {0}")]
 pub struct DrawError(String);
 
+impl DrawError {
+    /// For this reason.
+    pub(super) fn new(reason: impl std::fmt::Display) -> Self {
+        Self(reason.to_string())
+    }
+}
+
 const WIDTH: u32 = 1000;
 const HEIGHT: u32 = 380;
 const LOSS: RGBColor = RGBColor(196, 78, 82);

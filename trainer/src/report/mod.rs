@@ -7,6 +7,7 @@ pub mod card;
 pub mod confusion;
 mod cost;
 pub mod curves;
+pub mod episodes;
 pub mod facts;
 mod font;
 pub mod overlay;

@@ -20,6 +20,12 @@ pub struct RunMetrics {
     /// Coefficient of determination in float and in int8, where numbers are predicted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub r2: Option<[f64; 2]>,
+    /// Half of the 95 % confidence interval of a mean return, in float and in int8.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confidence: Option<[f64; 2]>,
+    /// Part of the episodes that reached their goal, in float and in int8, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub success: Option<[f64; 2]>,
 }
 
 /// Mean and deviation.
@@ -93,12 +99,26 @@ impl Repeated {
         if self.r2.is_some() {
             head.extend(["R², float".into(), "R², int8".into()]);
         }
+        let goals = self.runs.iter().any(|r| r.success.is_some());
+        if goals {
+            head.extend(["goal reached, float".into(), "goal reached, int8".into()]);
+        }
         if folds {
             head.push("folds, float".into());
         }
         let _ = writeln!(s, "| {} |\n|---:{}", head.join(" | "), "|---:".repeat(head.len() - 1) + "|");
         for seed in by_seed(&self.runs) {
-            let _ = write!(s, "| {} | {:.4} | {:.4} |", seed.seed, seed.float, seed.int8);
+            let _ = match seed.runs[0].confidence {
+                Some([float, int8]) => {
+                    let cells =
+                        [(seed.float, float), (seed.int8, int8)].map(|(v, c)| format!("{v:.2} ± {c:.2}"));
+                    write!(s, "| {} | {} | {} |", seed.seed, cells[0], cells[1])
+                }
+                None => write!(s, "| {} | {:.4} | {:.4} |", seed.seed, seed.float, seed.int8),
+            };
+            if let Some([float, int8]) = seed.runs[0].success {
+                let _ = write!(s, " {:.0} % | {:.0} % |", 100.0 * float, 100.0 * int8);
+            }
             if let (Some([float, int8]), false) = (seed.runs[0].r2, folds) {
                 let _ = write!(s, " {float:.4} | {int8:.4} |");
             }
@@ -112,7 +132,14 @@ impl Repeated {
         if let Some([float, int8]) = self.r2 {
             let _ = write!(s, " **{float:.4}** | **{int8:.4}** |");
         }
-        let _ = writeln!(s, "{}", if folds { " |" } else { "" });
+        let cells = if folds { 1 } else { 2 * usize::from(goals) };
+        let _ = writeln!(s, "{}", " |".repeat(cells));
+        if self.runs.iter().any(|r| r.confidence.is_some()) {
+            let _ = writeln!(
+                s,
+                "\nA seed: mean ± half of its 95 % confidence interval over its episodes; at the end: mean ± standard deviation over the seeds."
+            );
+        }
         s
     }
 }
@@ -137,7 +164,16 @@ mod tests {
     use super::*;
 
     fn run(seed: u64, fold: usize, examples: usize, float: f64) -> RunMetrics {
-        RunMetrics { seed, fold: Some(fold), examples, float, int8: float - 0.1, r2: None }
+        RunMetrics {
+            seed,
+            fold: Some(fold),
+            examples,
+            float,
+            int8: float - 0.1,
+            r2: None,
+            confidence: None,
+            success: None,
+        }
     }
 
     #[test]

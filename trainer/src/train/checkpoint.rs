@@ -110,12 +110,8 @@ pub struct State {
 /// # Errors
 /// The file system refuses.
 pub fn save_state(path: &Path, graph: &Graph, average: &Graph, state: &State) -> Result<(), CheckpointError> {
-    let mut file = Writer::default();
-    file.add_graph("weights/", graph);
-    file.add_graph("average/", average);
-    file.tensors.push(("optimiser".into(), Dtype::U8, vec![state.optimiser.len()], state.optimiser.clone()));
     let note = serde_json::to_string(&state.progress).map_err(|e| CheckpointError::content(path, e))?;
-    file.write(path, &note)
+    save_parts(path, &note, &[("weights/", graph), ("average/", average)], &[(OPTIMISER, &state.optimiser)])
 }
 
 /// Reads a training state into `graph` and `average`.
@@ -123,17 +119,57 @@ pub fn save_state(path: &Path, graph: &Graph, average: &Graph, state: &State) ->
 /// # Errors
 /// A file that cannot be read, is no training state, or is of another model.
 pub fn load_state(path: &Path, graph: &mut Graph, average: &mut Graph) -> Result<State, CheckpointError> {
+    let graphs = &mut [("weights/", graph), ("average/", average)];
+    let (progress, mut bytes) = load_parts(path, graphs, &[OPTIMISER])?;
+    Ok(State { progress, optimiser: bytes.remove(0) })
+}
+
+/// Name of the update rule's state in a file.
+pub const OPTIMISER: &str = "optimiser";
+
+/// Writes graphs, each with a prefix, and bytes by name into one file with `note`, a JSON value, in its header.
+///
+/// # Errors
+/// The file system refuses.
+pub fn save_parts(
+    path: &Path,
+    note: &str,
+    graphs: &[(&str, &Graph)],
+    bytes: &[(&str, &[u8])],
+) -> Result<(), CheckpointError> {
+    let mut file = Writer::default();
+    graphs.iter().for_each(|(prefix, graph)| file.add_graph(prefix, graph));
+    for (name, bytes) in bytes {
+        file.tensors.push(((*name).into(), Dtype::U8, vec![bytes.len()], bytes.to_vec()));
+    }
+    file.write(path, note)
+}
+
+/// Reads what [`save_parts`] wrote: the graphs are filled, note and bytes returned.
+///
+/// # Errors
+/// A file that cannot be read, has another note, or is of other graphs.
+pub fn load_parts<N: serde::de::DeserializeOwned>(
+    path: &Path,
+    graphs: &mut [(&str, &mut Graph)],
+    names: &[&str],
+) -> Result<(N, Vec<Vec<u8>>), CheckpointError> {
     let bytes = read(path)?;
     let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| CheckpointError::content(path, e))?;
     let note = header.metadata().as_ref().and_then(|m| m.get(KEY));
     let note = note.ok_or_else(|| CheckpointError::content(path, "not a training state of Dunlin"))?;
-    let progress = serde_json::from_str(note)
+    let note = serde_json::from_str(note)
         .map_err(|e| CheckpointError::content(path, format!("header does not hold a progress: {e}")))?;
     let tensors = SafeTensors::deserialize(&bytes).map_err(|e| CheckpointError::content(path, e))?;
-    fill(path, &tensors, "weights/", graph)?;
-    fill(path, &tensors, "average/", average)?;
-    let optimiser = tensors.tensor("optimiser").map_err(|e| CheckpointError::content(path, e))?;
-    Ok(State { progress, optimiser: optimiser.data().to_vec() })
+    for (prefix, graph) in graphs {
+        fill(path, &tensors, prefix, graph)?;
+    }
+    let bytes = |name: &&str| {
+        let tensor = tensors.tensor(name).map_err(|e| CheckpointError::content(path, e))?;
+        Ok(tensor.data().to_vec())
+    };
+    let bytes: Result<_, CheckpointError> = names.iter().map(bytes).collect();
+    Ok((note, bytes?))
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, CheckpointError> {

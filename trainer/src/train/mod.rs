@@ -5,6 +5,7 @@ mod loss;
 mod optimiser;
 mod progress;
 mod recipe;
+pub mod reinforcement;
 pub mod supervised;
 pub mod task;
 pub mod tracking;

@@ -85,6 +85,20 @@ impl Display {
         }
     }
 
+    /// On the bar only: where the training is.
+    pub(super) fn at(&self, steps_done: u64, message: &str) {
+        let Some(bar) = &self.bar else { return };
+        bar.set_position(steps_done);
+        bar.set_message(format!("{message}  {} left", clock(self.left(steps_done))));
+    }
+
+    /// A line where there is no bar.
+    pub(super) fn line(&self, steps_done: u64, message: &str) {
+        if self.lines {
+            eprintln!("{message}  {} left", clock(self.left(steps_done)));
+        }
+    }
+
     /// At the end; the bar stays as it is.
     pub(super) fn finish(&self) {
         if let Some(bar) = &self.bar {

@@ -213,7 +213,7 @@ pub fn describe(graph: &mut Graph, recipe: &Recipe, data: &Split) {
 }
 
 /// Writes `graph.json`, making the folder where it is missing.
-fn save_graph(dir: &Path, graph: &Graph) -> Result<(), CheckpointError> {
+pub(super) fn save_graph(dir: &Path, graph: &Graph) -> Result<(), CheckpointError> {
     let path = dir.join("graph.json");
     std::fs::create_dir_all(dir).map_err(|source| CheckpointError::Io { path: dir.into(), source })?;
     let text = serde_json::to_string_pretty(graph)

@@ -1,13 +1,18 @@
 //! The models: one file each, architecture and recipe.
 
+pub mod control;
 pub mod digits;
 pub mod fcn;
 pub mod gcn;
+pub mod gradients;
 pub mod graph_models;
 pub mod graph_network;
+pub mod grid_dqn;
 pub mod message_passing;
 pub mod mobilenet;
 pub mod mpn;
+pub mod policies;
+pub mod policy;
 pub mod scarselli;
 pub mod segnet;
 pub mod street;

@@ -1,0 +1,272 @@
+//! Deep Q-learning (Mnih et al. 2013 and 2015), with what Rainbow (Hessel et al. 2018) found to help: double estimation (van
+//! Hasselt et al. 2016), prioritised replay (Schaul et al. 2016) and returns of several steps (Sutton 1988). A duelling head
+//! (Wang et al. 2016) is a matter of the network: any graph will do in which [`VALUES`] or else the first output holds a value for
+//! each action.
+
+use super::lanes::{Episode, Lanes};
+use super::learner::{Learner, look};
+use super::replay::{Replay, Sample, Transition};
+use super::{Advance, Agent, Recipe, TrainError, generator};
+use crate::env::Action;
+use crate::exec::Weights;
+use crate::graph::ValueId;
+use burn::tensor::{Tensor, TensorData};
+use rand::Rng;
+use rand_pcg::Pcg64;
+use serde::{Deserialize, Serialize};
+use std::collections::VecDeque;
+
+/// Name of the values of actions in a network whose output is something else.
+pub const VALUES: &str = "values";
+
+/// Numbers of deep Q-learning. Steps are those of the environment, over all lanes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Dqn {
+    /// Transitions held.
+    pub replay: usize,
+    /// Steps before the first update.
+    pub warm_up: u64,
+    /// Transitions of an update.
+    pub batch: usize,
+    /// Steps from one update to the next.
+    pub update_every: u64,
+    /// Updates from one copy to the target network to the next.
+    pub target_every: u64,
+    /// Probability of a random action at the start and at the end.
+    pub epsilon: [f64; 2],
+    /// Steps over which it falls.
+    pub epsilon_steps: u64,
+    /// Most steps that a random action is repeated: `n` steps as often as `1 / n²` (Dabney et al. 2021), which leaves a place
+    /// that single random steps would hardly leave. 1 for none.
+    pub repeats: u32,
+    /// The network in training chooses the action whose value the target network gives.
+    pub double: bool,
+    /// Rewards that are summed before a value is asked for.
+    pub returns: usize,
+    /// Prioritised replay.
+    pub prioritised: Option<Prioritised>,
+}
+
+/// Numbers of prioritised replay.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Prioritised {
+    /// Power of the error.
+    pub alpha: f64,
+    /// How much weights undo it at the start; at the end wholly.
+    pub beta: f64,
+}
+
+/// A step of a lane whose return is not complete.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Recent {
+    observation: Vec<f32>,
+    action: usize,
+    reward: f64,
+}
+
+/// An agent that learns the values of actions.
+pub(super) struct Dqner<'a> {
+    recipe: &'a Recipe,
+    numbers: &'a Dqn,
+    output: ValueId,
+    target: Weights,
+    replay: Replay,
+    recent: Vec<VecDeque<Recent>>,
+    /// Random action of each lane, and how many steps it still lasts.
+    exploring: Vec<(usize, u32)>,
+    updates: u64,
+}
+
+/// What a checkpoint holds beside weights and lanes.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    replay: Replay,
+    recent: Vec<VecDeque<Recent>>,
+    exploring: Vec<(usize, u32)>,
+    updates: u64,
+    target: Vec<Vec<f32>>,
+}
+
+impl<'a> Dqner<'a> {
+    pub(super) fn new(recipe: &'a Recipe, numbers: &'a Dqn, learner: &Learner) -> Result<Self, TrainError> {
+        let sizes = [numbers.batch, numbers.returns, recipe.lanes, numbers.replay];
+        if sizes.contains(&0) || numbers.update_every == 0 || numbers.target_every == 0 {
+            let text = "batch, returns, lanes, replay, update_every and target_every must be at least 1";
+            return Err(TrainError::Recipe(text.into()));
+        }
+        let graph = learner.graph();
+        let each = graph.shape(graph.inputs[0]).elements();
+        Ok(Self {
+            recipe,
+            numbers,
+            output: graph.value_named(VALUES).unwrap_or(graph.outputs[0]),
+            target: learner.weights().clone(),
+            replay: Replay::new(numbers.replay, each, numbers.prioritised.is_some()),
+            recent: vec![VecDeque::new(); recipe.lanes],
+            exploring: vec![(0, 0); recipe.lanes],
+            updates: 0,
+        })
+    }
+
+    /// Probability of a random action.
+    fn epsilon(&self, step: u64) -> f64 {
+        let part = (step as f64 / self.numbers.epsilon_steps.max(1) as f64).min(1.0);
+        let [first, last] = self.numbers.epsilon;
+        first + (last - first) * part
+    }
+
+    fn act(
+        &mut self,
+        learner: &Learner,
+        lanes: &mut Lanes,
+        step: u64,
+        finished: &mut Vec<Episode>,
+    ) -> Result<(), TrainError> {
+        let mut rng = generator(self.recipe.seed, 1, step);
+        let values = &learner.look(lanes.observations(), &[self.output])?[0];
+        let actions = values.len() / lanes.len();
+        let epsilon = self.epsilon(step);
+        for (lane, values) in values.chunks_exact(actions).enumerate() {
+            if self.exploring[lane].1 == 0 && (rng.random::<f64>() < epsilon || step < self.numbers.warm_up) {
+                self.exploring[lane] =
+                    (rng.random_range(0..actions), repeats(self.numbers.repeats, &mut rng));
+            }
+            let action = match &mut self.exploring[lane] {
+                (_, 0) => crate::eval::policy::largest(values),
+                (random, left) => {
+                    *left -= 1;
+                    *random
+                }
+            };
+            let observation = lanes.observation(lane).to_vec();
+            let reply = lanes.step(lane, Action::Discrete(action), finished);
+            self.recent[lane].push_back(Recent { observation, action, reward: reply.reward });
+            let next = reply.last.as_deref().unwrap_or_else(|| lanes.observation(lane));
+            if reply.last.is_some() {
+                self.exploring[lane].1 = 0;
+                while !self.recent[lane].is_empty() {
+                    self.remember(lane, next, reply.terminated);
+                }
+            } else if self.recent[lane].len() == self.numbers.returns {
+                self.remember(lane, next, false);
+            }
+        }
+        Ok(())
+    }
+
+    /// Moves the oldest step of a lane to the replay memory.
+    fn remember(&mut self, lane: usize, next: &[f32], terminated: bool) {
+        let discount = self.recipe.discount;
+        let recent = &mut self.recent[lane];
+        let reward = recent.iter().rev().fold(0.0, |sum, r| r.reward + discount * sum);
+        let discount = if terminated { 0.0 } else { discount.powi(recent.len() as i32) };
+        let Some(first) = recent.pop_front() else { return };
+        self.replay.push(&Transition {
+            observation: first.observation,
+            action: first.action,
+            reward: reward as f32,
+            discount: discount as f32,
+            next: next.to_vec(),
+        });
+    }
+
+    fn update(&mut self, learner: &mut Learner, step: u64, rate: f64) -> Result<f64, TrainError> {
+        let done = step as f64 / self.recipe.steps as f64;
+        let beta = self.numbers.prioritised.as_ref().map_or(1.0, |p| p.beta + (1.0 - p.beta) * done);
+        let mut rng = generator(self.recipe.seed, 2, self.updates);
+        let sample = self.replay.sample(self.numbers.batch, beta, &mut rng);
+        let targets = self.targets(learner, &sample)?;
+        let rows = targets.len();
+        let values = learner.forward(&sample.observations, &[self.output])?.remove(0);
+        let actions = values.dims()[3];
+        let mut chosen = vec![0.0f32; rows * actions];
+        sample.actions.iter().enumerate().for_each(|(row, a)| chosen[row * actions + a] = 1.0);
+        let device = learner.device();
+        let tensor =
+            |v: Vec<f32>, c: usize| Tensor::<4>::from_data(TensorData::new(v, [rows, 1, 1, c]), device);
+        let value = (values * tensor(chosen, actions)).sum_dim(3);
+        let error = value - tensor(targets, 1);
+        let size = error.clone().abs();
+        let small = size.clone().clamp_max(1.0);
+        // Quadratic up to an error of 1, then linear (Huber 1964).
+        let loss = small.clone() * small.clone() * 0.5 + (size - small);
+        let loss: Tensor<1> = (loss * tensor(sample.weights.clone(), 1)).mean();
+        learner.descend(rate, &loss);
+        if let Some(p) = &self.numbers.prioritised {
+            let errors: Vec<f32> = error.into_data().try_into_vec().expect("errors are f32");
+            self.replay.prioritise(&sample.places, &errors, p.alpha);
+        }
+        self.updates += 1;
+        if self.updates.is_multiple_of(self.numbers.target_every) {
+            self.target = learner.weights().clone();
+        }
+        Ok(f64::from(loss.into_scalar::<f32>()))
+    }
+
+    /// What the values should be.
+    fn targets(&self, learner: &Learner, sample: &Sample) -> Result<Vec<f32>, TrainError> {
+        let target = &look(learner.graph(), &self.target, &sample.next, &[self.output])?[0];
+        let actions = target.len() / sample.actions.len();
+        let chooser =
+            if self.numbers.double { &learner.look(&sample.next, &[self.output])?[0] } else { target };
+        let best = target.chunks_exact(actions).zip(chooser.chunks_exact(actions));
+        let best = best.map(|(values, chooser)| values[crate::eval::policy::largest(chooser)]);
+        let rows = best.zip(&sample.rewards).zip(&sample.discounts);
+        Ok(rows.map(|((best, reward), discount)| reward + discount * best).collect())
+    }
+}
+
+/// Steps that a random action lasts, at most `most`.
+fn repeats(most: u32, rng: &mut Pcg64) -> u32 {
+    let weight = |n: u32| 1.0 / f64::from(n).powi(2);
+    let mut left = rng.random::<f64>() * (1..=most).map(weight).sum::<f64>();
+    (1..most)
+        .find(|&n| {
+            left -= weight(n);
+            left < 0.0
+        })
+        .unwrap_or(most.max(1))
+}
+
+impl Agent for Dqner<'_> {
+    fn advance(
+        &mut self,
+        learner: &mut Learner,
+        lanes: &mut Lanes,
+        step: u64,
+        rate: f64,
+    ) -> Result<Advance, TrainError> {
+        let mut finished = Vec::new();
+        self.act(learner, lanes, step, &mut finished)?;
+        let steps = lanes.len() as u64;
+        let mut losses = Vec::new();
+        let due = |step: u64| step.saturating_sub(self.numbers.warm_up) / self.numbers.update_every;
+        for _ in due(step)..due(step + steps) {
+            losses.push(self.update(learner, step, rate)?);
+        }
+        Ok(Advance { steps, finished, losses })
+    }
+
+    fn keep(&self) -> Result<Vec<u8>, TrainError> {
+        let target = self.target.read_all();
+        let (replay, recent, exploring) = (self.replay.clone(), self.recent.clone(), self.exploring.clone());
+        super::to_bytes(&Kept { replay, recent, exploring, updates: self.updates, target })
+    }
+
+    fn restore(&mut self, learner: &Learner, bytes: &[u8]) -> Result<(), TrainError> {
+        let kept: Kept = super::from_bytes(bytes)?;
+        let mut graph = learner.graph().clone();
+        if kept.target.len() != graph.params.len() {
+            return Err(TrainError::Recipe("the target network is of another model".into()));
+        }
+        for (param, data) in graph.params.iter_mut().zip(kept.target) {
+            param.data = data;
+        }
+        self.target = Weights::from_graph(&graph, &crate::exec::Device::flex());
+        (self.replay, self.recent, self.updates) = (kept.replay, kept.recent, kept.updates);
+        self.exploring = kept.exploring;
+        Ok(())
+    }
+}

@@ -1,0 +1,131 @@
+//! A network that learns: weights, update rule, forward passes on rows of observations.
+
+use crate::exec::{self, ExecError, Mode, NoTap, Weights};
+use crate::graph::{Graph, ValueId};
+use crate::train::{Optimiser, optimiser};
+use burn::module::Module;
+use burn::optim::{GradientsParams, ModuleOptimizer};
+use burn::tensor::{Bytes, Device, Tensor, TensorData};
+
+/// A graph with weights that gradients change.
+pub struct Learner {
+    graph: Graph,
+    weights: Weights,
+    frozen: Weights,
+    rule: ModuleOptimizer,
+    device: Device,
+}
+
+impl Learner {
+    /// A learner that begins with the parameters in `graph`; `clip` bounds the norm of each parameter's gradient.
+    pub fn new(graph: Graph, rule: &Optimiser, clip: Option<f32>) -> Self {
+        let device = Device::flex().autodiff();
+        let weights = Weights::from_graph(&graph, &device);
+        let rule = optimiser(rule, clip, &graph, &weights);
+        let frozen = weights.valid();
+        Self { graph, weights, frozen, rule, device }
+    }
+
+    /// The graph; its parameters are those of the last [`Self::store`].
+    pub fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    /// The weights as they are now, for passes without a gradient.
+    pub fn weights(&self) -> &Weights {
+        &self.frozen
+    }
+
+    /// Where gradients are recorded.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// Writes the weights into the graph and returns it.
+    pub fn store(&mut self) -> &Graph {
+        self.frozen.store(&mut self.graph);
+        &self.graph
+    }
+
+    /// Values for rows of observations, with a gradient.
+    ///
+    /// # Errors
+    /// Observations that do not fit the graph.
+    pub fn forward(&self, observations: &[f32], want: &[ValueId]) -> Result<Vec<Tensor<4>>, ExecError> {
+        pass(&self.graph, &self.weights, observations, want, &self.device)
+    }
+
+    /// Values for rows of observations, without a gradient.
+    ///
+    /// # Errors
+    /// Observations that do not fit the graph.
+    pub fn look(&self, observations: &[f32], want: &[ValueId]) -> Result<Vec<Vec<f32>>, ExecError> {
+        look(&self.graph, &self.frozen, observations, want)
+    }
+
+    /// Goes one step down the gradient of `loss`.
+    pub fn descend(&mut self, rate: f64, loss: &Tensor<1>) {
+        let gradients = GradientsParams::from_grads(loss.clone().backward(), &self.weights);
+        self.apply(rate, gradients);
+    }
+
+    /// Goes one step down `gradients`.
+    pub fn apply(&mut self, rate: f64, gradients: GradientsParams) {
+        self.weights = self.rule.step(rate, self.weights.clone(), gradients);
+        self.frozen = self.weights.valid();
+    }
+
+    /// The trained weights, which gradients refer to.
+    pub fn tracked(&self) -> &Weights {
+        &self.weights
+    }
+
+    /// State of the update rule.
+    ///
+    /// # Errors
+    /// A rule that cannot be written.
+    pub fn rule_bytes(&self) -> Result<Vec<u8>, String> {
+        Ok(self.rule.into_bytes().map_err(|e| e.to_string())?.to_vec())
+    }
+
+    /// Continues with the parameters of `graph` and a rule's state.
+    ///
+    /// # Errors
+    /// A state of another rule.
+    pub fn restore(&mut self, graph: &Graph, rule: Vec<u8>) -> Result<(), String> {
+        self.graph.params.clone_from(&graph.params);
+        self.weights = Weights::from_graph(&self.graph, &self.device);
+        self.frozen = self.weights.valid();
+        self.rule = self.rule.clone().from_bytes(Bytes::from_bytes_vec(rule)).map_err(|e| e.to_string())?;
+        Ok(())
+    }
+}
+
+/// Values of `graph` for rows of observations.
+///
+/// # Errors
+/// Observations that do not fit the graph.
+pub fn look(
+    graph: &Graph,
+    weights: &Weights,
+    observations: &[f32],
+    want: &[ValueId],
+) -> Result<Vec<Vec<f32>>, ExecError> {
+    let values = pass(graph, weights, observations, want, &Device::flex())?;
+    Ok(values.into_iter().map(|t| t.into_data().try_into_vec().expect("values are f32")).collect())
+}
+
+fn pass(
+    graph: &Graph,
+    weights: &Weights,
+    observations: &[f32],
+    want: &[ValueId],
+    device: &Device,
+) -> Result<Vec<Tensor<4>>, ExecError> {
+    let s = graph.shape(graph.inputs[0]);
+    let rows = observations.len() / s.elements();
+    let dims = [rows * s.n as usize, s.h as usize, s.w as usize, s.c as usize];
+    let input = Tensor::from_data(TensorData::new(observations.to_vec(), dims), device);
+    let run = exec::run(graph, weights, &[input], want, Mode::Evaluate, &mut NoTap)?;
+    Ok(run.values.iter().map(crate::ops::Data::float).collect())
+}
