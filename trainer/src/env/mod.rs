@@ -29,6 +29,7 @@ pub use frozen_lake::FrozenLake;
 pub use mountain_car::MountainCar;
 pub use pendulum::Pendulum;
 pub use taxi::Taxi;
+pub use walker::Walker;
 pub use world::{Look, World};
 
 use dunlin::shape::Shape;
@@ -222,7 +223,6 @@ pub fn make(name: &str) -> Option<Box<dyn Env>> {
         "CartPole-v1" => Box::new(CartPole::default()),
         "Acrobot-v1" => Box::new(Acrobot::default()),
         "MountainCar-v0" => Box::new(MountainCar::default()),
-        "walker" => Box::new(walker::Walker::new()),
         "Pendulum-v1" => Box::new(Pendulum::default()),
         "FrozenLake-v1" => Box::new(FrozenLake::small(true)),
         "FrozenLake8x8-v1" => Box::new(FrozenLake::large(true)),
@@ -230,6 +230,7 @@ pub fn make(name: &str) -> Option<Box<dyn Env>> {
         "CliffWalkingSlippery-v1" => Box::new(CliffWalking::along(true)),
         "Taxi-v3" => Box::new(Taxi::town()),
         "skirmish" => Box::new(skirmish::Skirmish::default()),
+        "Walker" => Box::new(Walker::new()),
         _ => return grid::by_name(name).map(|entry| (entry.make)(grid::Options::default())),
     })
 }
@@ -259,7 +260,7 @@ mod tests {
 
     #[test]
     fn environments_are_found_by_the_name_they_give() {
-        let control = ["CartPole-v1", "Acrobot-v1", "MountainCar-v0", "Pendulum-v1"];
+        let control = ["CartPole-v1", "Acrobot-v1", "MountainCar-v0", "Pendulum-v1", "Walker"];
         let worlds =
             ["FrozenLake-v1", "FrozenLake8x8-v1", "CliffWalking-v1", "CliffWalkingSlippery-v1", "Taxi-v3"];
         for name in control.iter().chain(&worlds).chain(&["skirmish"]) {

@@ -66,9 +66,18 @@ pub fn pendulum_ppo(model: &str) -> Recipe {
     recipe(model, 500_000, 0.95, 1e-3, Algorithm::Ppo(ppo(128, 0.95, objective(0.1, 0.0))))
 }
 
+/// Actor and critic of the walker: smooth activations, for torques that do not jump.
+///
+/// # Errors
+/// As [`network`].
+pub fn walker(name: &str, env: &dyn Env) -> Result<Graph, GraphError> {
+    let layers = Layers { actor: &[64, 64], critic: &[64, 64], activation: UnaryFn::Tanh, spread: 0.6 };
+    actor_critic(name, env.observation_space().len() as u32, &env.action_space(), &layers)
+}
+
 /// The walker by PPO.
 pub fn walker_ppo(model: &str) -> Recipe {
-    let numbers = Ppo { batch: 512, ..ppo(128, 0.95, objective(1.0, 0.0)) };
-    let recipe = recipe(model, 1_000_000, 0.99, 1e-3, Algorithm::Ppo(numbers));
-    Recipe { lanes: 32, ..recipe }
+    let numbers = ppo(128, 0.95, objective(1.0, 0.0));
+    let recipe = recipe(model, 1_500_000, 0.99, 3e-4, Algorithm::Ppo(numbers));
+    Recipe { lanes: 32, schedule: Schedule::Cosine { warm_up: 0.0, last: 0.05 }, ..recipe }
 }

@@ -112,7 +112,11 @@ pub const ALL: [PolicyModel; 16] = [
     gradient("cartpole-reinforce", "CartPole-v1", gradients::cart_pole_reinforce, (100, 500.0)),
     gradient("acrobot-ppo", "Acrobot-v1", gradients::acrobot_ppo, (100, -90.0)),
     gradient("pendulum-ppo", "Pendulum-v1", gradients::pendulum_ppo, (300, -180.0)),
-    PolicyModel { bar: None, ..gradient("walker-ppo", "walker", gradients::walker_ppo, (100, 0.0)) },
+    PolicyModel {
+        network: gradients::walker,
+        bar: None,
+        ..gradient("walker-ppo", "Walker", gradients::walker_ppo, (100, 0.0))
+    },
     control("mountaincar-dqn", "MountainCar-v0", control::mountain_car, -110.0),
     grid("pong-dqn", "pong"),
     grid("breakout-dqn", "breakout"),

@@ -13,7 +13,7 @@ use super::dynamics::{Inverse, Moments};
 
 /// Rounds of Gauss-Seidel at most.
 const ROUNDS: usize = 100;
-/// How far each impulse goes towards what it should be alone: beyond it, which about halves the rounds.
+/// How far each impulse goes towards what it should be alone: beyond it, which converges sooner.
 const RELAXATION: f64 = 1.3;
 /// Change of a velocity (m/s, rad/s) that ends the rounds.
 const TOLERANCE: f64 = 1e-8;

@@ -171,13 +171,13 @@ impl Inverse {
         let mut rest = [force[2], force[3], force[4], force[5], force[6]];
         let alone = self.links(&rest);
         let (mut x, mut z) = (force[0], force[1]);
-        for link in 0..LINKS {
-            x -= self.border[0][link] * alone[link];
-            z -= self.border[1][link] * alone[link];
+        for (link, alone) in alone.iter().enumerate() {
+            x -= self.border[0][link] * alone;
+            z -= self.border[1][link] * alone;
         }
         let hip = [self.hip[0] * x + self.hip[1] * z, self.hip[1] * x + self.hip[2] * z];
-        for link in 0..LINKS {
-            rest[link] -= self.border[0][link] * hip[0] + self.border[1][link] * hip[1];
+        for (link, rest) in rest.iter_mut().enumerate() {
+            *rest -= self.border[0][link] * hip[0] + self.border[1][link] * hip[1];
         }
         let links = self.links(&rest);
         [hip[0], hip[1], links[0], links[1], links[2], links[3], links[4]]

@@ -6,7 +6,7 @@ use rand_pcg::Pcg64;
 use super::body::{self, Body, DOF, FOOT, JOINTS, Link, POINTS, SHANK, THIGH, TORSO, Vector};
 use super::contact::World;
 use super::{BOUNDS, DURATION, GOAL, LIMIT, OBSERVED, PACE, SUBSTEPS, Walker};
-use crate::env::{Action, Env, Step};
+use crate::env::{Action, Env, Step, testing};
 
 /// A step of the physics in s.
 const H: f64 = DURATION / SUBSTEPS as f64;
@@ -284,6 +284,11 @@ fn an_episode_follows_from_its_seed() {
 }
 
 #[test]
+fn it_keeps_the_contract_of_environments() {
+    testing::contract(&mut Walker::new(), LIMIT as usize);
+}
+
+#[test]
 fn what_is_seen_lies_in_the_space() {
     let mut walker = Walker::new();
     let space = walker.observation_space();
@@ -316,7 +321,7 @@ fn without_torques_the_walker_falls_and_has_not_walked() {
             }
         };
         assert!(last.terminated && !last.truncated && last.reward < -0.4, "{last:?}");
-        assert!(total < 0.0 && !walker.walked(), "seed {seed}: {total}");
+        assert!(total < 0.0 && !walker.walked, "seed {seed}: {total}");
     }
 }
 
@@ -333,17 +338,17 @@ fn an_episode_ends_by_time_and_the_goal_counts_before_a_fall() {
     for action in 1..=LIMIT {
         let step = walker.step(Action::Continuous(&[0.0; JOINTS]), &mut seen);
         assert_eq!((step.terminated, step.truncated), (false, action == LIMIT), "{action}");
-        assert_eq!(walker.walked(), walker.distance() >= GOAL);
+        assert_eq!(walker.walked, walker.distance() >= GOAL);
     }
-    assert!(walker.walked());
+    assert_eq!(walker.succeeded(), Some(true));
     // A fall after the goal leaves it reached; one at the goal does not reach it.
     walker.world.position[2 + TORSO] = 2.0;
-    assert!(walker.step(Action::Continuous(&[0.0; JOINTS]), &mut seen).terminated && walker.walked());
+    assert!(walker.step(Action::Continuous(&[0.0; JOINTS]), &mut seen).terminated && walker.walked);
     float(&mut walker, 0.6);
-    assert!(!walker.walked());
+    assert!(!walker.walked);
     walker.world.position[0] = GOAL;
     walker.world.position[2 + TORSO] = 2.0;
-    assert!(walker.step(Action::Continuous(&[0.0; JOINTS]), &mut seen).terminated && !walker.walked());
+    assert!(walker.step(Action::Continuous(&[0.0; JOINTS]), &mut seen).terminated && !walker.walked);
 }
 
 #[test]
