@@ -27,6 +27,9 @@ const SAMPLES: usize = 2048;
 /// Seed of the episodes that they are taken from.
 const CALIBRATION_SEED: u64 = 0xCA1;
 
+/// There is no data: what was learned from is code of this project.
+const LICENCE: &str = "MIT OR Apache-2.0: learned by acting, from no data of others";
+
 /// Keys of `--json`.
 #[derive(Serialize)]
 struct Report<'a> {
@@ -227,6 +230,7 @@ fn quantise(args: &Args, model: &PolicyModel, graph: &Graph) -> Result<Quantised
     let batch = seen.into_iter().zip(values).map(tensor).collect();
     let method = args.calibration.method_or(Method::MinMax)?;
     let mut graph = graph.clone();
+    graph.meta.data_licence = LICENCE.into();
     if let ActionSpace::Discrete(_) = model.env().action_space() {
         // Only which action has the largest score matters.
         passes::centre_scores(&mut graph);
