@@ -231,11 +231,15 @@ fn quantise(args: &Args, model: &PolicyModel, graph: &Graph) -> Result<Quantised
     let method = args.calibration.method_or(Method::MinMax)?;
     let mut graph = graph.clone();
     graph.meta.data_licence = LICENCE.into();
-    if let ActionSpace::Discrete(_) = model.env().action_space() {
+    let quantise = match model.env().action_space() {
         // Only which action has the largest score matters.
-        passes::centre_scores(&mut graph);
-    }
-    export::post_training_on(&graph, &[batch], method, &export::Options::default())
+        ActionSpace::Discrete(_) => {
+            passes::centre_scores(&mut graph);
+            export::post_training_of_choices
+        }
+        ActionSpace::Continuous(_) => export::post_training_on,
+    };
+    quantise(&graph, &[batch], method, &export::Options::default())
         .map_err(|e| miette!(help = "--observer chooses another calibration", "{e}"))
 }
 
