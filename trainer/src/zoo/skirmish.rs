@@ -66,10 +66,12 @@ pub fn recipe(model: &str) -> Recipe {
         discount: 0.99,
         optimiser: Optimiser::Adam { rate: 1e-3, penalty: 0.0, penalised: Vec::new() },
         schedule: Schedule::Cosine { warm_up: 0.0, last: 0.05 },
-        clip: Some(0.5),
+        clip: None,
         evaluation: Evaluation { every: STEPS / 25, episodes: 200, selects: true },
         algorithm: Algorithm::RecurrentPpo(RecurrentPpo {
             ppo,
+            norm: 0.5,
+            entropy_last: 0.0,
             imitation: Some(Imitation { steps: 400_000, rate: 2.0, led: 0.5 }),
         }),
     }

@@ -1,7 +1,7 @@
 //! A network that learns: weights, update rule, forward passes on rows of observations.
 
 use crate::exec::{self, ExecError, Mode, NoTap, Weights};
-use crate::graph::{Graph, ValueId};
+use crate::graph::{Graph, ParamId, ValueId};
 use crate::train::{Optimiser, optimiser};
 use burn::module::Module;
 use burn::optim::{GradientsParams, ModuleOptimizer};
@@ -66,6 +66,23 @@ impl Learner {
     /// Goes one step down the gradient of `loss`.
     pub fn descend(&mut self, rate: f64, loss: &Tensor<1>) {
         let gradients = GradientsParams::from_grads(loss.clone().backward(), &self.weights);
+        self.apply(rate, gradients);
+    }
+
+    /// Goes one step down the gradient of `loss`, shortened to `norm` over all parameters together where it is longer.
+    pub fn descend_within(&mut self, rate: f64, loss: &Tensor<1>, norm: f32) {
+        let mut gradients = GradientsParams::from_grads(loss.clone().backward(), &self.weights);
+        let ids: Vec<_> = (0..self.graph.params.len()).map(|i| self.weights.burn_id(ParamId(i))).collect();
+        let squares = ids.iter().filter_map(|id| gradients.get::<4>(*id));
+        let sum: f64 = squares.map(|g| f64::from((g.clone() * g).sum().into_scalar::<f32>())).sum();
+        let length = sum.sqrt() as f32;
+        if length > norm {
+            for id in ids {
+                if let Some(gradient) = gradients.remove::<4>(id) {
+                    gradients.register(id, gradient * (norm / length));
+                }
+            }
+        }
         self.apply(rate, gradients);
     }
 

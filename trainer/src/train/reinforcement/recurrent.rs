@@ -11,6 +11,7 @@ use super::advantage::{After, normalise};
 use super::distribution::{categorical_entropy, categorical_log_prob, draw_categorical};
 use super::lanes::{Episode, Lanes};
 use super::learner::{Learner, look, rows};
+use super::objective::Objective;
 use super::ppo::{Ppo, clipped_loss, value_loss};
 use super::{Advance, Agent, Recipe, TrainError, advantages, from_bytes, generator, to_bytes};
 use crate::env::{Action, ActionSpace};
@@ -30,6 +31,10 @@ pub const PERCEPTION: &str = "perception";
 pub struct RecurrentPpo {
     /// As without a memory; a batch counts steps, and is rounded to whole lanes. The distance is not looked at.
     pub ppo: Ppo,
+    /// Largest norm of the gradient of all parameters together.
+    pub norm: f32,
+    /// Part of the entropy's weight that is left at the end; it goes there linearly.
+    pub entropy_last: f64,
     /// What comes before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub imitation: Option<Imitation>,
@@ -94,6 +99,16 @@ struct Track {
     after: Vec<After>,
     cuts: Vec<f32>,
     begins: Vec<bool>,
+}
+
+/// How a gradient is followed.
+#[derive(Clone, Copy)]
+struct How {
+    rate: f64,
+    /// The scripted player rather than the gain of what was done.
+    imitates: bool,
+    /// Factor of the entropy's weight.
+    entropy: f64,
 }
 
 /// Steps of one episode in a lane's rollout.
@@ -304,7 +319,7 @@ impl<'a> Recurrent<'a> {
         rollout: &Rollout,
         lanes: &[usize],
         count: usize,
-        (rate, imitates): (f64, bool),
+        how: How,
     ) -> Result<f64, TrainError> {
         let [logits, said] = self.judge(learner, rollout, lanes, count)?;
         let device = learner.device();
@@ -313,14 +328,14 @@ impl<'a> Recurrent<'a> {
         let returns = values.iter().zip(&gains).map(|(v, a)| v + a).collect();
         let Ppo { clip, value_clip, objective, .. } = &self.numbers.ppo;
         let value = value_loss(said, column(returns, device), column(values, device), *value_clip);
-        let which = if imitates { &rollout.advised } else { &rollout.taken };
+        let which = if how.imitates { &rollout.advised } else { &rollout.taken };
         let mut chosen = vec![0.0; logits.dims()[0] * self.actions];
         for (row, action) in pick(which, count, lanes).into_iter().enumerate() {
             chosen[row * self.actions + action] = 1.0;
         }
         let chosen = TensorData::new(chosen, [logits.dims()[0], 1, 1, self.actions]);
         let log_probs = categorical_log_prob(logits.clone(), Tensor::from_data(chosen, device));
-        let loss = if imitates {
+        let loss = if how.imitates {
             log_probs.mean().neg() + value * objective.value_weight
         } else {
             if objective.normalise {
@@ -328,9 +343,11 @@ impl<'a> Recurrent<'a> {
             }
             let log_ratio = log_probs - column(pick(&rollout.log_probs, count, lanes), device);
             let policy = clipped_loss(log_ratio, column(gains, device), *clip);
+            let objective =
+                Objective { entropy_weight: objective.entropy_weight * how.entropy, ..objective.clone() };
             objective.loss(policy, value, categorical_entropy(logits))
         };
-        learner.descend(rate, &loss);
+        learner.descend_within(how.rate, &loss, self.numbers.norm);
         Ok(f64::from(loss.into_scalar::<f32>()))
     }
 }
@@ -352,11 +369,13 @@ impl Agent for Recurrent<'_> {
         let rollout = self.record(learner, lanes, led, &mut rng, &mut finished)?;
         let mut order: Vec<usize> = (0..count).collect();
         let each = (self.numbers.ppo.batch / self.numbers.ppo.rollout).max(1);
+        let done = step as f64 / self.recipe.steps as f64;
+        let entropy = 1.0 - done * (1.0 - self.numbers.entropy_last);
+        let how = How { rate, imitates: imitation.is_some(), entropy };
         let mut losses = Vec::new();
         for _ in 0..self.numbers.ppo.epochs {
             order.shuffle(&mut rng);
             for lanes in order.chunks(each) {
-                let how = (rate, imitation.is_some());
                 losses.push(self.descend(learner, &rollout, lanes, count, how)?);
             }
         }
@@ -463,6 +482,28 @@ mod tests {
             }
         }
         assert!(begun > 0 && !finished.is_empty(), "no episode began within a rollout");
+    }
+
+    #[test]
+    fn a_long_gradient_is_shortened_as_a_whole() {
+        let mut graph = zoo::skirmish::network("skirmish").unwrap();
+        graph.initialise(7);
+        let rule = Optimiser::Sgd { rate: 1.0, momentum: 0.0, decay: 0.0 };
+        let critic = graph.value_named(CRITIC).unwrap();
+        let seen: Vec<f32> = (0..64).map(|i| (i as f32).sin()).collect();
+        let change = |norm: f32| -> Vec<f32> {
+            let mut learner = Learner::new(graph.clone(), &rule, None);
+            let loss = learner.forward(&seen, &[critic]).unwrap().remove(0).sum() * 100.0;
+            learner.descend_within(1.0, &loss, norm);
+            let after = learner.store().params.iter().flat_map(|p| p.data.clone()).collect::<Vec<_>>();
+            let before = graph.params.iter().flat_map(|p| p.data.clone());
+            after.iter().zip(before).map(|(a, b)| a - b).collect()
+        };
+        let length = |v: &[f32]| v.iter().map(|x| f64::from(x * x)).sum::<f64>().sqrt();
+        let (free, bound) = (change(1e9), change(0.5));
+        assert!(length(&free) > 1.0 && (length(&bound) - 0.5).abs() < 1e-3, "{}", length(&bound));
+        let along: f64 = free.iter().zip(&bound).map(|(a, b)| f64::from(a * b)).sum();
+        assert!((along / length(&free) / length(&bound) - 1.0).abs() < 1e-3);
     }
 
     #[test]
