@@ -164,9 +164,12 @@ fn committed_policies_earn_what_their_cards_say() {
         let episodes = u64::from(model.episodes);
         let int8 = policy::measure(&make, &|| Int8Policy::new(&bytes), episodes, seed).expect("it fits");
         println!("{}: int8 {:.3} ± {:.3}", model.name, int8.mean(), int8.confidence());
-        assert_eq!((card.examples as u64, card.int8), (episodes, int8.mean()), "{}", model.name);
+        // Exactly, but for the last bit, which a reader of JSON may lose.
+        let same = |a: f64, b: f64| (a - b).abs() <= 1e-12 * b.abs().max(1.0);
+        assert_eq!(card.examples as u64, episodes, "{}", model.name);
+        assert!(same(card.int8, int8.mean()), "{}: {} and {}", model.name, card.int8, int8.mean());
         if let Some(repeated) = &card.repeated {
-            assert_eq!(repeated.runs[0].int8, card.int8, "{}", model.name);
+            assert!(same(repeated.runs[0].int8, card.int8), "{}", model.name);
         }
         // Float sums may be in another order on another machine, which can turn an episode.
         let graph = supervised::load(&folder(model.name)).expect("committed float weights");
