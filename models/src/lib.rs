@@ -29,30 +29,50 @@ macro_rules! models {
 }
 
 models! {
+    /// Two links swung up by the torque between them (Acrobot-v1): i8 `1,1,1,6` to three i8 scores. See `acrobot-ppo/card.md`.
+    ACROBOT_PPO = "acrobot-ppo/acrobot-ppo.dun",
+    /// [`CARTPOLE_PPO`]'s pole, by A2C. See `cartpole-a2c/card.md`.
+    CARTPOLE_A2C = "cartpole-a2c/cartpole-a2c.dun",
+    /// A pole balanced on a cart (CartPole-v1): i8 `1,1,1,4` to two i8 scores. See `cartpole-ppo/card.md`.
+    CARTPOLE_PPO = "cartpole-ppo/cartpole-ppo.dun",
+    /// [`CARTPOLE_PPO`]'s pole, by REINFORCE. See `cartpole-reinforce/card.md`.
+    CARTPOLE_REINFORCE = "cartpole-reinforce/cartpole-reinforce.dun",
+    /// A way along a cliff (CliffWalking-v1): i8 one-hot state `1,1,1,48` to four i8 scores. See `cliffwalking-q/card.md`.
+    CLIFFWALKING_Q = "cliffwalking-q/cliffwalking-q.dun",
     /// Handwritten digits (MNIST): i8 `1,28,28,1` to ten i8 scores. See `digits/card.md`.
     DIGITS = "digits/digits.dun",
     /// Street scenes (CamVid, 11 classes) by FCN-8s: i8 `1,120,160,3` to u8 labels `1,120,160,1`. See
     /// `fcn8s/card.md`; trained on data for non-commercial use (CC BY-NC 4.0).
     FCN8S = "fcn8s/fcn8s.dun",
+    /// A way over slippery ice (FrozenLake8x8-v1): i8 one-hot state `1,1,1,64` to four i8 scores. See `frozenlake8x8-planned/card.md`.
+    FROZENLAKE8X8_PLANNED = "frozenlake8x8-planned/frozenlake8x8-planned.dun",
     /// A class for each paper of a citation graph (Cora) by graph convolutions: i8 words `1,1,N,1433`, i8 scale `1,1,N,1`, u16 lists
     /// of the ends of edges; i8 scores `1,1,N,7`. See `gcn-cora/card.md`.
     GCN_CORA = "gcn-cora/gcn-cora.dun",
+    /// [`GN_MUTAG`]'s question, by a recurrence to a fixed point. See `gnn-scarselli/card.md`.
+    GNN_SCARSELLI = "gnn-scarselli/gnn-scarselli.dun",
     /// Whether a molecule is mutagenic (MUTAG) by a graph network: i8 atoms `1,1,N,7`, u16 lists of the ends of bonds and of
     /// zeros for nodes and edges; two i8 scores. See `gn-mutag/card.md`.
     GN_MUTAG = "gn-mutag/gn-mutag.dun",
-    /// The same by a recurrence to a fixed point. See `gnn-scarselli/card.md`.
-    GNN_SCARSELLI = "gnn-scarselli/gnn-scarselli.dun",
     /// Ten kinds of things (CIFAR-10) by MobileNet, pre-trained on ImageNet: i8 `1,64,64,3` to ten i8 scores. See
     /// `mobilenet-cifar10/card.md`.
     MOBILENET_CIFAR10 = "mobilenet-cifar10/mobilenet-cifar10.dun",
+    /// A car that swings itself up a hill (MountainCar-v0): i8 `1,1,1,2` to three i8 scores. See `mountaincar-dqn/card.md`.
+    MOUNTAINCAR_DQN = "mountaincar-dqn/mountaincar-dqn.dun",
+    /// How well a molecule dissolves in water (ESOL) by message passing: i8 atoms `1,1,N,27`, i8 bonds `1,1,E,6`, u16 lists of the
+    /// ends of bonds and of a zero for each atom; one i8 number. See `mpnn-esol/card.md`.
+    MPNN_ESOL = "mpnn-esol/mpnn-esol.dun",
     /// Who is who from frame to frame (MOTChallenge 2015), the network of `firmware/track`: i8 nodes `1,1,N,9`, i8 edges `1,1,E,16`,
     /// u16 lists of their ends; i8 logits `1,1,E,1` and `1,1,N,1`. See `mpn-mot15/card.md`; trained on data for non-commercial
     /// use (CC BY-NC-SA 3.0).
     MPN_MOT15 = "mpn-mot15/mpn-mot15.dun",
-    /// How well a molecule dissolves in water (ESOL) by message passing: i8 atoms `1,1,N,27`, i8 bonds `1,1,E,6`, u16 lists of the
-    /// ends of bonds and of a zero for each atom; one i8 number. See `mpnn-esol/card.md`.
-    MPNN_ESOL = "mpnn-esol/mpnn-esol.dun",
+    /// A pendulum swung up and held (Pendulum-v1): i8 `1,1,1,3` to an i8 torque. See `pendulum-ppo/card.md`.
+    PENDULUM_PPO = "pendulum-ppo/pendulum-ppo.dun",
     /// Street scenes (CamVid, 11 classes) by SegNet: i8 `1,120,160,3` to u8 labels `1,120,160,1`. See
     /// `segnet/card.md`; trained on data for non-commercial use (CC BY-NC 4.0).
     SEGNET = "segnet/segnet.dun",
+    /// A taxi that fetches and brings (Taxi-v3): i8 one-hot state `1,1,1,500` to six i8 scores. See `taxi-q/card.md`.
+    TAXI_Q = "taxi-q/taxi-q.dun",
+    /// Two legs that walk: i8 `1,1,1,15` to four i8 torques. See `walker-ppo/card.md`.
+    WALKER_PPO = "walker-ppo/walker-ppo.dun",
 }

@@ -27,6 +27,9 @@ const SAMPLES: usize = 2048;
 /// Seed of the episodes that they are taken from.
 const CALIBRATION_SEED: u64 = 0xCA1;
 
+/// There is no data: what was learned from is code of this project.
+const LICENCE: &str = "MIT OR Apache-2.0: learned by acting, from no data of others";
+
 /// Keys of `--json`.
 #[derive(Serialize)]
 struct Report<'a> {
@@ -227,11 +230,16 @@ fn quantise(args: &Args, model: &PolicyModel, graph: &Graph) -> Result<Quantised
     let batch = seen.into_iter().zip(values).map(tensor).collect();
     let method = args.calibration.method_or(Method::MinMax)?;
     let mut graph = graph.clone();
-    if let ActionSpace::Discrete(_) = model.env().action_space() {
+    graph.meta.data_licence = LICENCE.into();
+    let quantise = match model.env().action_space() {
         // Only which action has the largest score matters.
-        passes::centre_scores(&mut graph);
-    }
-    export::post_training_on(&graph, &[batch], method, &export::Options::default())
+        ActionSpace::Discrete(_) => {
+            passes::centre_scores(&mut graph);
+            export::post_training_of_choices
+        }
+        ActionSpace::Continuous(_) => export::post_training_on,
+    };
+    quantise(&graph, &[batch], method, &export::Options::default())
         .map_err(|e| miette!(help = "--observer chooses another calibration", "{e}"))
 }
 

@@ -4,7 +4,7 @@ pub mod onnx;
 
 use crate::data::Examples;
 use crate::eval;
-use crate::exec::{Device, Tensor, Weights};
+use crate::exec::{self, Device, Mode, NoTap, Tensor, Weights};
 use crate::graph::{Graph, GraphError};
 use crate::passes::{self, Applied};
 use crate::plan::{Plan, PlanOptions, TooLarge};
@@ -46,6 +46,9 @@ pub enum ExportError {
     /// The bound of RAM is too small.
     #[error(transparent)]
     TooLarge(#[from] TooLarge),
+    /// The float network cannot be run.
+    #[error(transparent)]
+    Float(#[from] crate::exec::ExecError),
     /// No sample to calibrate with.
     #[error("`{0}` has no example to calibrate with")]
     NoSamples(String),
@@ -137,12 +140,43 @@ pub fn post_training_on(
     method: Method,
     options: &Options,
 ) -> Result<Quantised, ExportError> {
+    post_training_adjusted(trained, batches, method, options, |_, _, _| Ok(()))
+}
+
+/// [`post_training_on`] for a network whose first output holds scores of which only the largest counts, as a policy's: the range of
+/// the scores is the one that loses least by rounding ([`Ranges::narrow_to_choices`]) on the first batch.
+///
+/// # Errors
+/// As [`post_training_on`].
+pub fn post_training_of_choices(
+    trained: &Graph,
+    batches: &[Vec<Tensor<4>>],
+    method: Method,
+    options: &Options,
+) -> Result<Quantised, ExportError> {
+    post_training_adjusted(trained, batches, method, options, |graph, weights, ranges| {
+        let (Some(batch), Some(&scores)) = (batches.first(), graph.outputs.first()) else { return Ok(()) };
+        let run = exec::run(graph, weights, batch, &[scores], Mode::Evaluate, &mut NoTap)?;
+        let values: Vec<f32> = run.float().into_data().try_into_vec().expect("scores are f32");
+        ranges.narrow_to_choices(scores, &values, graph.shape(scores).elements());
+        Ok(())
+    })
+}
+
+fn post_training_adjusted(
+    trained: &Graph,
+    batches: &[Vec<Tensor<4>>],
+    method: Method,
+    options: &Options,
+    adjust: impl FnOnce(&Graph, &Weights, &mut Ranges) -> Result<(), ExportError>,
+) -> Result<Quantised, ExportError> {
     let mut graph = trained.clone();
     let optimise =
         if options.rewrite.keep_dead_channels { passes::optimise_keeping } else { passes::optimise };
     let passes = optimise(&mut graph)?;
     let weights = Weights::from_graph(&graph, &Device::flex());
-    let ranges = calibrate(&graph, &weights, batches, method)?;
+    let mut ranges = calibrate(&graph, &weights, batches, method)?;
+    adjust(&graph, &weights, &mut ranges)?;
     let (plan, file) = dun(&graph, &ranges, options)?;
     Ok(Quantised { graph, passes, ranges, plan, file })
 }

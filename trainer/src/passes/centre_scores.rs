@@ -9,6 +9,8 @@ use crate::ops::{Activation, Op};
 /// classifiers only. A value function's scores differ by far less than they are: centred, int8 has its 256 steps for the differences.
 /// Returns whether there was such a layer.
 pub fn centre_scores(graph: &mut Graph) -> bool {
+    // What no output needs, such as the head of a value, does not read the scores either.
+    graph.remove_dead();
     let Some(node) = graph.outputs.first().and_then(|&v| sole_dense(graph, v)) else { return false };
     for id in graph.nodes[node].params.clone() {
         let param = &mut graph.params[id.0];
@@ -54,6 +56,15 @@ mod tests {
                 assert!(((a[i] - a[0]) - (b[i] - b[0])).abs() < 1e-4, "{a:?} {b:?}");
             }
         }
+    }
+
+    #[test]
+    fn what_no_output_needs_is_no_reader() {
+        let mut net = Net::new("policy");
+        let x = net.input("x", Shape::vector(5)).unwrap();
+        let y = net.dense("scores", x, 4).unwrap();
+        net.relu("unused", y).unwrap();
+        assert!(centre_scores(&mut filled(net.finish(y).unwrap(), 3)));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! lowering all ask [`QuantPoints`] which values are quantised and which share a scale, and [`params`] for
 //! the numbers, so that they cannot disagree.
 
+mod choices;
 mod fake;
 mod lower;
 mod observe;

@@ -4,7 +4,7 @@
 use crate::graph::{Graph, GraphError, ValueId};
 use crate::net::Net;
 use crate::ops::{Add, Reduce, ReduceFn, Reshape, Sub};
-use crate::train::reinforcement::{Algorithm, Dqn, Evaluation, Prioritised, Recipe, VALUES};
+use crate::train::reinforcement::{Algorithm, Dqn, Evaluation, Recipe, VALUES};
 use crate::train::{Optimiser, Schedule};
 use dunlin::shape::{Shape, Window};
 
@@ -70,14 +70,32 @@ pub fn recipe(model: &str) -> Recipe {
             replay: 100_000,
             warm_up: 5_000,
             batch: 32,
-            update_every: 2,
-            target_every: 500,
-            epsilon: [1.0, 0.02],
-            epsilon_steps: 60_000,
+            update_every: 4,
+            target_every: 250,
+            epsilon: [1.0, 0.05],
+            epsilon_steps: 100_000,
             repeats: 1,
             double: true,
             returns: 3,
-            prioritised: Some(Prioritised { alpha: 0.6, beta: 0.4 }),
+            prioritised: None,
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::passes::optimise;
+
+    #[test]
+    fn the_program_of_a_duelling_head_has_no_part_of_the_value() {
+        let board = Shape::image(10, 10, 4);
+        let mut duelling = duelling("duel", board, 3).unwrap();
+        assert!(duelling.value_named(VALUES).is_some());
+        duelling.initialise(1);
+        let whole = duelling.weight_count();
+        optimise(&mut duelling).unwrap();
+        assert!(duelling.value_named(VALUES).is_none());
+        assert!(duelling.weight_count() * 10 < whole * 6, "{} of {whole}", duelling.weight_count());
     }
 }

@@ -64,7 +64,7 @@ const fn grid(name: &'static str, environment: &'static str) -> PolicyModel {
         name,
         environment,
         network: |name, env| {
-            grid_dqn::duelling(name, env.observation_space().shape, env.action_space().outputs() as u32)
+            grid_dqn::network(name, env.observation_space().shape, env.action_space().outputs() as u32)
         },
         recipe: PolicyRecipe::Network(grid_dqn::recipe),
         episodes: 100,

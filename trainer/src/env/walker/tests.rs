@@ -3,7 +3,7 @@
 use rand::{Rng, SeedableRng};
 use rand_pcg::Pcg64;
 
-use super::body::{self, Body, DOF, FOOT, JOINTS, Link, POINTS, SHANK, THIGH, TORSO, Vector};
+use super::body::{self, Body, DOF, FOOT, JOINTS, Link, SHANK, THIGH, TORSO, Vector};
 use super::contact::World;
 use super::{BOUNDS, DURATION, GOAL, LIMIT, OBSERVED, PACE, SUBSTEPS, Walker};
 use crate::env::{Action, Env, Step, testing};
@@ -179,16 +179,15 @@ fn contacts_hold_within_the_cone_and_only_where_they_touch() {
                 let before = world.clone();
                 world.step(&torque, H);
                 let gaps = world.gaps();
-                for point in 0..POINTS {
-                    let contact = world.contacts[point];
-                    assert!(gaps[point] > -0.01, "circle {point} sinks by {} m", -gaps[point]);
+                for (point, (contact, gap)) in world.contacts.iter().zip(gaps).enumerate() {
+                    assert!(gap > -0.01, "circle {point} sinks by {} m", -gap);
                     assert!(contact.normal >= 0.0, "the ground pulls");
                     let most = world.body.friction * contact.normal;
                     assert!(contact.tangential.abs() <= most * (1.0 + 1e-12), "{contact:?}");
                     if contact.normal < 1e-3 {
                         continue;
                     }
-                    assert!(gaps[point] < 0.003, "circle {point} hovers at {} m", gaps[point]);
+                    assert!(gap < 0.003, "circle {point} hovers at {gap} m");
                     let slip = slip(&before, &world, point);
                     let slides = contact.tangential.abs() > 0.99 * most;
                     wrong += u32::from(slip.abs() > 0.01 && (!slides || slip * contact.tangential > 0.0));

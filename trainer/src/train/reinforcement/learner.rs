@@ -10,8 +10,8 @@ use burn::tensor::{Bytes, Device, Tensor, TensorData};
 /// A graph with weights that gradients change.
 pub struct Learner {
     graph: Graph,
+    tracked: Weights,
     weights: Weights,
-    frozen: Weights,
     rule: ModuleOptimizer,
     device: Device,
 }
@@ -20,10 +20,10 @@ impl Learner {
     /// A learner that begins with the parameters in `graph`; `clip` bounds the norm of each parameter's gradient.
     pub fn new(graph: Graph, rule: &Optimiser, clip: Option<f32>) -> Self {
         let device = Device::flex().autodiff();
-        let weights = Weights::from_graph(&graph, &device);
-        let rule = optimiser(rule, clip, &graph, &weights);
-        let frozen = weights.valid();
-        Self { graph, weights, frozen, rule, device }
+        let tracked = Weights::from_graph(&graph, &device);
+        let rule = optimiser(rule, clip, &graph, &tracked);
+        let weights = tracked.valid();
+        Self { graph, tracked, weights, rule, device }
     }
 
     /// The graph; its parameters are those of the last [`Self::store`].
@@ -33,7 +33,7 @@ impl Learner {
 
     /// The weights as they are now, for passes without a gradient.
     pub fn weights(&self) -> &Weights {
-        &self.frozen
+        &self.weights
     }
 
     /// Where gradients are recorded.
@@ -43,7 +43,7 @@ impl Learner {
 
     /// Writes the weights into the graph and returns it.
     pub fn store(&mut self) -> &Graph {
-        self.frozen.store(&mut self.graph);
+        self.weights.store(&mut self.graph);
         &self.graph
     }
 
@@ -52,7 +52,7 @@ impl Learner {
     /// # Errors
     /// Observations that do not fit the graph.
     pub fn forward(&self, observations: &[f32], want: &[ValueId]) -> Result<Vec<Tensor<4>>, ExecError> {
-        pass(&self.graph, &self.weights, observations, &[], want, &self.device)
+        pass(&self.graph, &self.tracked, observations, &[], want, &self.device)
     }
 
     /// Values for rows of observations, without a gradient.
@@ -60,19 +60,19 @@ impl Learner {
     /// # Errors
     /// Observations that do not fit the graph.
     pub fn look(&self, observations: &[f32], want: &[ValueId]) -> Result<Vec<Vec<f32>>, ExecError> {
-        look(&self.graph, &self.frozen, observations, &[], want)
+        look(&self.graph, &self.weights, observations, &[], want)
     }
 
     /// Goes one step down the gradient of `loss`.
     pub fn descend(&mut self, rate: f64, loss: &Tensor<1>) {
-        let gradients = GradientsParams::from_grads(loss.clone().backward(), &self.weights);
+        let gradients = GradientsParams::from_grads(loss.clone().backward(), &self.tracked);
         self.apply(rate, gradients);
     }
 
     /// Goes one step down the gradient of `loss`, shortened to `norm` over all parameters together where it is longer.
     pub fn descend_within(&mut self, rate: f64, loss: &Tensor<1>, norm: f32) {
-        let mut gradients = GradientsParams::from_grads(loss.clone().backward(), &self.weights);
-        let ids: Vec<_> = (0..self.graph.params.len()).map(|i| self.weights.burn_id(ParamId(i))).collect();
+        let mut gradients = GradientsParams::from_grads(loss.clone().backward(), &self.tracked);
+        let ids: Vec<_> = (0..self.graph.params.len()).map(|i| self.tracked.burn_id(ParamId(i))).collect();
         let squares = ids.iter().filter_map(|id| gradients.get::<4>(*id));
         let sum: f64 = squares.map(|g| f64::from((g.clone() * g).sum().into_scalar::<f32>())).sum();
         let length = sum.sqrt() as f32;
@@ -88,13 +88,13 @@ impl Learner {
 
     /// Goes one step down `gradients`.
     pub fn apply(&mut self, rate: f64, gradients: GradientsParams) {
-        self.weights = self.rule.step(rate, self.weights.clone(), gradients);
-        self.frozen = self.weights.valid();
+        self.tracked = self.rule.step(rate, self.tracked.clone(), gradients);
+        self.weights = self.tracked.valid();
     }
 
     /// The trained weights, which gradients refer to.
     pub fn tracked(&self) -> &Weights {
-        &self.weights
+        &self.tracked
     }
 
     /// State of the update rule.
@@ -111,8 +111,8 @@ impl Learner {
     /// A state of another rule.
     pub fn restore(&mut self, graph: &Graph, rule: Vec<u8>) -> Result<(), String> {
         self.graph.params.clone_from(&graph.params);
-        self.weights = Weights::from_graph(&self.graph, &self.device);
-        self.frozen = self.weights.valid();
+        self.tracked = Weights::from_graph(&self.graph, &self.device);
+        self.weights = self.tracked.valid();
         self.rule = self.rule.clone().from_bytes(Bytes::from_bytes_vec(rule)).map_err(|e| e.to_string())?;
         Ok(())
     }
