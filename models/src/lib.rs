@@ -71,6 +71,8 @@ models! {
     /// Street scenes (CamVid, 11 classes) by SegNet: i8 `1,120,160,3` to u8 labels `1,120,160,1`. See
     /// `segnet/card.md`; trained on data for non-commercial use (CC BY-NC 4.0).
     SEGNET = "segnet/segnet.dun",
+    /// Two units against two in a fog, with a memory of 192 bytes of state: i8 `1,1,4,16` to 49 i8 scores. See `skirmish/card.md`.
+    SKIRMISH = "skirmish/skirmish.dun",
     /// A taxi that fetches and brings (Taxi-v3): i8 one-hot state `1,1,1,500` to six i8 scores. See `taxi-q/card.md`.
     TAXI_Q = "taxi-q/taxi-q.dun",
     /// Two legs that walk: i8 `1,1,1,15` to four i8 torques. See `walker-ppo/card.md`.
