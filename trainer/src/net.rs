@@ -70,9 +70,7 @@ impl Net {
     /// # Errors
     /// See [`Graph::push`].
     pub fn conv(&mut self, name: &str, x: ValueId, out: u32, window: Window) -> Result<ValueId, GraphError> {
-        let window = self.resolve(name, "conv2d", x, window, Padding::Same)?;
-        let op = Conv2d { out_channels: out, window, bias: true, fused: Activation::None };
-        self.push(name, op, &[x])
+        self.conv_padded(name, x, out, window, Padding::Same)
     }
 
     /// Convolution with bias, without padding.
@@ -86,7 +84,18 @@ impl Net {
         out: u32,
         window: Window,
     ) -> Result<ValueId, GraphError> {
-        let window = self.resolve(name, "conv2d", x, window, Padding::Valid)?;
+        self.conv_padded(name, x, out, window, Padding::Valid)
+    }
+
+    fn conv_padded(
+        &mut self,
+        name: &str,
+        x: ValueId,
+        out: u32,
+        window: Window,
+        padding: Padding,
+    ) -> Result<ValueId, GraphError> {
+        let window = self.resolve(name, "conv2d", x, window, padding)?;
         self.push(name, Conv2d { out_channels: out, window, bias: true, fused: Activation::None }, &[x])
     }
 

@@ -6,8 +6,9 @@ use dunlin::shape::Shape;
 use dunlin_trainer::data::augment::{self, Augment};
 use dunlin_trainer::data::samples::{Files, Spec, spread};
 use dunlin_trainer::data::{Examples, cifar, folders, idx, labelled, street};
-use dunlin_trainer::eval::metrics::{Confusion, argmax};
+use dunlin_trainer::eval::metrics::Confusion;
 use dunlin_trainer::graph::InputScaling;
+use dunlin_trainer::ops::largest;
 use rand::SeedableRng;
 use rand_pcg::Pcg64;
 use std::io::Write;
@@ -239,7 +240,7 @@ fn metrics_follow_their_definition() {
     other.add(2, 200);
     c.merge(&other);
     assert_eq!(c.iou()[2], Some(0.0), "a label that is no class is wrong");
-    assert_eq!(argmax(&[1.0, 3.0, 3.0]), 1);
+    assert_eq!(largest(&[1.0, 3.0, 3.0]), 1);
 }
 
 fn spec(shape: Shape) -> Spec {

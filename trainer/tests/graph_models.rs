@@ -1,6 +1,9 @@
 //! The models of graphs against real data: the bars that they must reach, that their cards are true, and that a recurrence
 //! is stored once.
 
+mod committed;
+
+use committed::{file, folder, metrics};
 use dunlin::ops::Aggregation;
 use dunlin_trainer::data::graphs::{Answers, GraphSample, GraphSet, Union};
 use dunlin_trainer::data::tu;
@@ -11,8 +14,6 @@ use dunlin_trainer::graph::Graph;
 use dunlin_trainer::net::Net;
 use dunlin_trainer::ops::Op;
 use dunlin_trainer::quantise::{Int8Runner, Method};
-use dunlin_trainer::report::artifact::METRICS;
-use dunlin_trainer::report::card::Metrics;
 use dunlin_trainer::report::facts::Facts;
 use dunlin_trainer::report::repeated::Repeated;
 use dunlin_trainer::train::{Contraction, Optimiser, Recipe, Schedule, supervised};
@@ -47,19 +48,6 @@ const BARS: [Bar; 4] = [
 
 /// Largest loss of the coefficient of determination from float to int8.
 const R2_LOSS: f64 = 0.01;
-
-fn folder(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../models").join(name)
-}
-
-fn metrics(name: &str) -> Metrics {
-    let text = std::fs::read_to_string(folder(name).join(METRICS)).expect("committed metrics");
-    serde_json::from_str(&text).expect("metrics as `dunlin train` writes them")
-}
-
-fn file(name: &str) -> Vec<u8> {
-    std::fs::read(folder(name).join(format!("{name}.dun"))).expect("a committed model")
-}
 
 fn recipe(name: &str) -> Recipe {
     let text = std::fs::read_to_string(folder(name).join("recipe.toml")).expect("a committed recipe");

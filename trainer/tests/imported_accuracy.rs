@@ -8,6 +8,7 @@ use dunlin_trainer::exec::{self, Device, Mode, NoTap, Tensor, TensorData, Weight
 use dunlin_trainer::export::{Options, dun, pinned};
 use dunlin_trainer::graph::Graph;
 use dunlin_trainer::import::tflite;
+use dunlin_trainer::ops::largest;
 use dunlin_trainer::passes;
 use dunlin_trainer::quantise::{Int8Runner, Method, calibrate};
 use std::path::{Path, PathBuf};
@@ -43,17 +44,6 @@ fn import(path: &Path) -> Graph {
     tflite::import(&read(path), "model").unwrap_or_else(|e| panic!("{}: {e}", path.display()))
 }
 
-/// The first of the largest.
-fn largest<T: PartialOrd>(values: &[T]) -> u8 {
-    let mut best = 0;
-    for (i, value) in values.iter().enumerate() {
-        if *value > values[best] {
-            best = i;
-        }
-    }
-    best as u8
-}
-
 fn equal(found: &[u8], expected: &[u8]) -> f64 {
     found.iter().zip(expected).filter(|(a, b)| a == b).count() as f64 / expected.len() as f64
 }
@@ -66,7 +56,7 @@ fn predictions<'a>(model: &Path, inputs: impl Iterator<Item = &'a [u8]>) -> Vec<
         .map(|input| {
             let scores: Vec<i8> =
                 runner.run_bytes(&[input]).unwrap()[0].bytes.iter().map(|&b| b as i8).collect();
-            largest(&scores)
+            largest(&scores) as u8
         })
         .collect()
 }
@@ -137,7 +127,7 @@ fn the_float_keyword_spotter_quantised_here_is_as_good_as_the_published_int8_fil
     let inputs: Vec<Vec<f32>> = features.chunks_exact(490).map(|f| f.iter().map(real).collect()).collect();
     let labels = read(&kws.join("labels.u8"));
     let accuracy = |outputs: &[Vec<f32>]| {
-        let found: Vec<u8> = outputs.iter().map(|o| largest(o)).collect();
+        let found: Vec<u8> = outputs.iter().map(|o| largest(o) as u8).collect();
         equal(&found, &labels)
     };
     let graph = import(&models.join("kws_ref_model_float32.tflite"));

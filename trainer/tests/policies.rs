@@ -1,30 +1,18 @@
 //! The policies: the bars that they must reach, in float and in int8, and that their cards are true.
 
+mod committed;
+
+use committed::{file, folder, metrics};
 use dunlin_trainer::env::{self, grid};
 use dunlin_trainer::eval::policy::{self, FloatPolicy, Int8Policy};
-use dunlin_trainer::report::artifact::METRICS;
-use dunlin_trainer::report::card::Metrics;
+use dunlin_trainer::ops::largest;
 use dunlin_trainer::report::repeated::Repeated;
 use dunlin_trainer::train::reinforcement::tabular::expected_return;
 use dunlin_trainer::train::supervised;
 use dunlin_trainer::zoo::policies::{self, PolicyRecipe};
-use std::path::{Path, PathBuf};
 
 /// Seeds of each training.
 const SEEDS: usize = 3;
-
-fn folder(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../models").join(name)
-}
-
-fn metrics(name: &str) -> Metrics {
-    let text = std::fs::read_to_string(folder(name).join(METRICS)).expect("committed metrics");
-    serde_json::from_str(&text).expect("metrics as `dunlin train` writes them")
-}
-
-fn file(name: &str) -> Vec<u8> {
-    std::fs::read(folder(name).join(format!("{name}.dun"))).expect("a committed model")
-}
 
 /// Whether the model is there; the grid games are still being trained.
 fn there(name: &str) -> bool {
@@ -122,7 +110,7 @@ fn tables_are_optimal() {
         let mut rows = vec![0.0; states * states];
         (0..states).for_each(|s| rows[s * states + s] = 1.0);
         let scores = policy::Policy::outputs(&mut int8, &vec![0; states], &rows).expect("it fits");
-        let chosen: Vec<usize> = scores.chunks_exact(actions).map(policy::largest).collect();
+        let chosen: Vec<usize> = scores.chunks_exact(actions).map(largest).collect();
         let earned = expected_return(world.mdp(), &chosen, world.limit());
         println!("{name}: exactly {earned:.5}");
         assert!((earned - best).abs() < 5e-6, "{name}: {earned}");

@@ -142,6 +142,16 @@ pub fn run_bare(board: &Board, image: &Path, time_limit: Duration) -> Result<Vec
     Ok(qemu::execute(board, image, None, None, time_limit)?.log)
 }
 
+/// Refuses a job file that is larger than the board's region for it.
+fn require_room(board: &Board, name: &str, file: &[u8]) -> Result<(), EmulateError> {
+    let (needed, room) = (file.len(), board.job_bytes);
+    if needed <= room as usize {
+        return Ok(());
+    }
+    let reason = format!("{name}: {needed} bytes of job, the board has room for {room}");
+    Err(EmulateError::Refused { board: board.name.to_owned(), reason })
+}
+
 /// The longest prefix of `jobs` that fits the board in one start, with its job file; if the first alone does not fit,
 /// zero and the file that is too long.
 fn batch(board: &Board, jobs: &[Job], profile: bool) -> (usize, Vec<u8>) {

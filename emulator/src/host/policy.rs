@@ -10,7 +10,7 @@ use super::image::{find_policy_image, flash_bytes};
 use super::line::LineError;
 use super::qemu::{self, Output, Serial};
 use super::result::{Records, Stage};
-use super::{EmulateError, LogLine, Options};
+use super::{EmulateError, LogLine, Options, require_room};
 use crate::board::Board;
 use crate::link::LineCounts;
 use crate::policy::{self, Actions, Controlled, Fault, JobFile, STATE};
@@ -250,11 +250,7 @@ fn prepare(board: &Board, job: &ControlJob, options: &Options) -> Result<(PathBu
         None => find_policy_image(board)?,
     };
     let file = policy::encode(&job.file());
-    if file.len() > board.job_bytes as usize {
-        let (needed, room) = (file.len(), board.job_bytes);
-        let reason = format!("{}: {needed} bytes of job, the board has room for {room}", job.name);
-        return Err(EmulateError::Refused { board: board.name.to_owned(), reason });
-    }
+    require_room(board, &job.name, &file)?;
     Ok((image, file))
 }
 

@@ -9,7 +9,7 @@ use dunlin_track::{Counts, Int8, Settings, Standard, Tracked};
 use super::image::{find_tracking_image, flash_bytes};
 use super::qemu::{self, Output};
 use super::result::{Records, Stage};
-use super::{EmulateError, LogLine, Options};
+use super::{EmulateError, LogLine, Options, require_room};
 use crate::board::Board;
 use crate::record::decode::{Record, parse};
 use crate::record::instructions;
@@ -114,10 +114,7 @@ pub(crate) fn track_metered(
     };
     let refused = |reason: String| EmulateError::Refused { board: board.name.to_owned(), reason };
     let file = encode(&job.model, &job.settings, &job.frames).map_err(refused)?;
-    if file.len() > board.job_bytes as usize {
-        let (needed, room) = (file.len(), board.job_bytes);
-        return Err(refused(format!("{}: {needed} bytes of job, the board has room for {room}", job.name)));
-    }
+    require_room(board, &job.name, &file)?;
     let flash = flash_bytes(&image)?;
     let started = Instant::now();
     let mut output = qemu::execute(board, &image, Some(&file), plugin, options.time_limit)?;

@@ -14,7 +14,7 @@ use dunlin_plant::CartPole;
 use embedded_io::{Read, Write};
 
 use crate::policy::{Action, ActionSpace, Actuator, Controller, Fault, Normalisation, Policy, Sensor, Ticks};
-use crate::serve::{ALIGN, Failure, Platform, start, table_bytes};
+use crate::serve::{Failure, Platform, serve_one, split, table_bytes};
 use crate::writer::{Writer, span_words};
 
 /// The memory of a control loop: a static, which takes no flash.
@@ -144,13 +144,9 @@ pub fn serve<P: Platform, L: Read + Write, const NODES: usize, const TENSORS: us
     memory: &mut Memory,
     arena: &mut [u8],
 ) {
-    start(platform, board, 1, storage, arena);
-    let mut records = 1;
-    let mut writer = Writer { platform: &mut *platform, job: 0, run: 0, records: &mut records };
-    if let Err(failure) = control(&mut writer, board, job, line, storage, memory, arena) {
-        writer.failure(&failure);
-    }
-    writer.end();
+    serve_one(platform, board, storage, arena, |writer, storage, arena| {
+        control(writer, board, job, line, storage, memory, arena)
+    });
 }
 
 fn control<P: Platform, L: Read + Write, const NODES: usize, const TENSORS: usize, const IDS: usize>(
@@ -166,10 +162,8 @@ fn control<P: Platform, L: Read + Write, const NODES: usize, const TENSORS: usiz
     let parsed = Model::parse(job.model, storage);
     let parsing = writer.platform.since(begin);
     let model = parsed.map_err(Failure::Parse)?;
-    let split = model.arena_bytes().next_multiple_of(ALIGN).min(arena.len());
-    let (arena, state) = arena.split_at_mut(split);
-    let state_bytes = model.state_bytes().min(state.len());
-    let session = Session::with_state(&model, arena, &mut state[..state_bytes]).map_err(Failure::Session)?;
+    let (arena, state) = split(&model, arena);
+    let session = Session::with_state(&model, arena, state).map_err(Failure::Session)?;
     let isa = session.isa().name();
     let space = match job.actions {
         Actions::Discrete(count) => ActionSpace::Discrete(count as usize),
@@ -187,12 +181,7 @@ fn control<P: Platform, L: Read + Write, const NODES: usize, const TENSORS: usiz
 
     let bytes = size_of_val(&controller) + (inputs + Policy::memory(inputs, &space)) * size_of::<f32>();
     let sizes = [model.arena_bytes(), model.state_bytes(), table_bytes(&model), bytes];
-    let payload = 7 * 4 + isa.len();
-    let results = writer.plain(Kind::Opened, payload);
-    record::words(results, &sizes.map(|bytes| bytes as u32));
-    record::words(results, &span_words(parsing));
-    results.write(isa.as_bytes());
-    record::finish(results, payload);
+    writer.opened(sizes, parsing, isa);
 
     let discrete = matches!(space, ActionSpace::Discrete(_));
     let mut control = Loop { controller, writer, discrete, episode: 0, step: 0 };

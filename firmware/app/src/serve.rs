@@ -114,7 +114,34 @@ pub(crate) enum Failure {
 }
 
 /// Alignment of arena and state.
-pub(crate) const ALIGN: usize = 16;
+const ALIGN: usize = 16;
+
+/// Arena and state of `model` in `memory`; the session refuses what is too short. The state is no longer than needed: resetting it
+/// takes time for every byte.
+pub(crate) fn split<'m>(model: &Model, memory: &'m mut [u8]) -> (&'m mut [u8], &'m mut [u8]) {
+    let arena = model.arena_bytes().next_multiple_of(ALIGN).min(memory.len());
+    let (arena, state) = memory.split_at_mut(arena);
+    let bytes = model.state_bytes().min(state.len());
+    (arena, &mut state[..bytes])
+}
+
+/// Serves one job of a kind of its own: the first record, what `work` writes or why it failed, the last record.
+#[cfg(any(feature = "track", feature = "control"))]
+pub(crate) fn serve_one<P: Platform, const NODES: usize, const TENSORS: usize, const IDS: usize>(
+    platform: &mut P,
+    board: &Board,
+    storage: &mut Storage<NODES, TENSORS, IDS>,
+    arena: &mut [u8],
+    work: impl FnOnce(&mut Writer<'_, P>, &mut Storage<NODES, TENSORS, IDS>, &mut [u8]) -> Result<(), Failure>,
+) {
+    start(platform, board, 1, storage, arena);
+    let mut records = 1;
+    let mut writer = Writer { platform: &mut *platform, job: 0, run: 0, records: &mut records };
+    if let Err(failure) = work(&mut writer, storage, arena) {
+        writer.failure(&failure);
+    }
+    writer.end();
+}
 
 fn run_job<P: Platform, const NODES: usize, const TENSORS: usize, const IDS: usize>(
     writer: &mut Writer<'_, P>,
@@ -130,11 +157,7 @@ fn run_job<P: Platform, const NODES: usize, const TENSORS: usize, const IDS: usi
     if model.inputs().len() != job.inputs_per_run {
         return Err(Failure::InputCount { given: job.inputs_per_run, expected: model.inputs().len() });
     }
-    let split = model.arena_bytes().next_multiple_of(ALIGN).min(memory.len());
-    let (arena, state) = memory.split_at_mut(split);
-    // No longer than needed: resetting it takes time for every byte.
-    let state_bytes = model.state_bytes().min(state.len());
-    let state = &mut state[..state_bytes];
+    let (arena, state) = split(&model, memory);
     let mut session = Session::with_state(&model, arena, state).map_err(Failure::Session)?;
     session.reset_state();
     for run in 0..job.runs {

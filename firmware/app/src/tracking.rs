@@ -12,7 +12,7 @@ use heapless::Vec;
 
 pub use dunlin_track::*;
 
-use crate::serve::{ALIGN, Failure, Platform, start, table_bytes};
+use crate::serve::{Failure, Platform, serve_one, split, table_bytes};
 use crate::writer::{Writer, span_words};
 
 /// Rows that are held until a step is over. One frame's rows are no more than tracks; a step after a gap gives out several
@@ -48,13 +48,9 @@ pub fn serve<P: Platform, const NODES: usize, const TENSORS: usize, const IDS: u
     memory: &mut Memory,
     arena: &mut [u8],
 ) {
-    start(platform, board, 1, storage, arena);
-    let mut records = 1;
-    let mut writer = Writer { platform: &mut *platform, job: 0, run: 0, records: &mut records };
-    if let Err(failure) = track(&mut writer, job, storage, memory, arena) {
-        writer.failure(&failure);
-    }
-    writer.end();
+    serve_one(platform, board, storage, arena, |writer, storage, arena| {
+        track(writer, job, storage, memory, arena)
+    });
 }
 
 fn track<P: Platform, const NODES: usize, const TENSORS: usize, const IDS: usize>(
@@ -69,11 +65,8 @@ fn track<P: Platform, const NODES: usize, const TENSORS: usize, const IDS: usize
     let parsed = Model::parse(job.model, storage);
     let parsing = writer.platform.since(begin);
     let model = parsed.map_err(Failure::Parse)?;
-    let split = model.arena_bytes().next_multiple_of(ALIGN).min(arena.len());
-    let (arena, state) = arena.split_at_mut(split);
-    let state_bytes = model.state_bytes().min(state.len());
-    let mut session =
-        Session::with_state(&model, arena, &mut state[..state_bytes]).map_err(Failure::Session)?;
+    let (arena, state) = split(&model, arena);
+    let mut session = Session::with_state(&model, arena, state).map_err(Failure::Session)?;
     session.reset_state();
     let isa = session.isa().name();
     let mut network =
@@ -81,12 +74,7 @@ fn track<P: Platform, const NODES: usize, const TENSORS: usize, const IDS: usize
     let tracker = tracker.write(Standard::new(job.settings));
 
     let sizes = [model.arena_bytes(), model.state_bytes(), table_bytes(&model), size_of::<Standard>()];
-    let payload = 7 * 4 + isa.len();
-    let results = writer.plain(Kind::Opened, payload);
-    record::words(results, &sizes.map(|bytes| bytes as u32));
-    record::words(results, &span_words(parsing));
-    results.write(isa.as_bytes());
-    record::finish(results, payload);
+    writer.opened(sizes, parsing, isa);
 
     for frame in job.frames() {
         detections.clear();

@@ -21,6 +21,17 @@ impl<P: Platform> Writer<'_, P> {
         results
     }
 
+    /// Writes that a network is open: bytes of arena, state, tables and of what uses it; how long parsing took; its kernels.
+    #[cfg(any(feature = "track", feature = "control"))]
+    pub(crate) fn opened(&mut self, sizes: [usize; 4], parsing: Span, isa: &str) {
+        let payload = 7 * 4 + isa.len();
+        let results = self.plain(Kind::Opened, payload);
+        record::words(results, &sizes.map(|bytes| bytes as u32));
+        record::words(results, &span_words(parsing));
+        results.write(isa.as_bytes());
+        record::finish(results, payload);
+    }
+
     /// Writes the last record.
     pub(crate) fn end(self) {
         let peak = self.platform.peak_stack();

@@ -222,9 +222,7 @@ pub fn serve<const NODES: usize, const TENSORS: usize, const IDS: usize>(
     storage: &mut Storage<NODES, TENSORS, IDS>,
     arena: &mut [u8],
 ) -> ! {
-    stack::paint_all();
-    timer::start();
-    let (job, rest) = memory(board, JobFile::length);
+    let (job, rest) = begin(board, JobFile::length);
     let arena = if arena.is_empty() { rest } else { arena };
     match JobFile::parse(job) {
         Ok(jobs) => dunlin_app::serve(
@@ -248,9 +246,7 @@ pub fn serve_tracking<const NODES: usize, const TENSORS: usize, const IDS: usize
 ) -> ! {
     use dunlin_emulator::tracking::JobFile;
 
-    stack::paint_all();
-    timer::start();
-    let (job, arena) = memory(board, JobFile::length);
+    let (job, arena) = begin(board, JobFile::length);
     match JobFile::parse(job) {
         Ok(job) => {
             let mut qemu = Qemu { results: results::ResultFile::create() };
@@ -270,9 +266,7 @@ pub fn serve_control<const NODES: usize, const TENSORS: usize, const IDS: usize>
 ) -> ! {
     use dunlin_emulator::policy::JobFile;
 
-    stack::paint_all();
-    timer::start();
-    let (job, arena) = memory(board, JobFile::length);
+    let (job, arena) = begin(board, JobFile::length);
     match JobFile::parse(job) {
         Ok(job) => {
             let mut qemu = Qemu { results: results::ResultFile::create() };
@@ -286,9 +280,11 @@ pub fn serve_control<const NODES: usize, const TENSORS: usize, const IDS: usize>
     semihosting::process::exit(0)
 }
 
-/// The job file at the board's address, whose length `length` reads, and what it leaves of its region if that is RAM. Called
-/// once. Without a job it says so and leaves QEMU.
-fn memory(board: &Board, length: fn(&[u8]) -> Result<usize, JobError>) -> (&'static [u8], &'static mut [u8]) {
+/// Paints the stack and starts the timer; then the job file at the board's address, whose length `length` reads, and what it leaves of
+/// its region if that is RAM. Called once. Without a job it says so and leaves QEMU.
+fn begin(board: &Board, length: fn(&[u8]) -> Result<usize, JobError>) -> (&'static [u8], &'static mut [u8]) {
+    stack::paint_all();
+    timer::start();
     // SAFETY: the board's table row gives RAM (or, on the micro:bit, flash that is only read) which the linker script
     // leaves out, so no Rust object lies there; QEMU has filled it before the core started.
     let region = unsafe {

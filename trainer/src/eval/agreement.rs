@@ -3,6 +3,7 @@
 use crate::exec::{self, Device, ExecError, Mode, NoTap, Tensor, TensorData, Weights};
 use crate::graph::Graph;
 use crate::ops::Data;
+use crate::ops::largest;
 use crate::quantise::{Int8Runner, RunnerError};
 
 /// How far two models agree.
@@ -51,10 +52,6 @@ impl Agreement {
             }
         }
     }
-}
-
-fn largest(row: &[f32]) -> usize {
-    (1..row.len()).fold(0, |best, i| if row[i] > row[best] { i } else { best })
 }
 
 /// Runs the float graph and the `.dun` file on each sample: real values of every input, NHWC.

@@ -4,6 +4,7 @@ use super::{BATCH, batch, metrics};
 use crate::data::Examples;
 use crate::exec::{self, Device, ExecError, Mode, NoTap, Weights};
 use crate::graph::{Graph, ValueId};
+use crate::ops::largest;
 use crate::train::single_threaded;
 use metrics::Confusion;
 use std::ops::Range;
@@ -28,7 +29,7 @@ pub fn labels(graph: &Graph, set: &Examples, range: Range<usize>) -> Result<Vec<
     let logits = run.float();
     let classes = logits.dims()[3];
     let scores: Vec<f32> = logits.into_data().try_into_vec().expect("logits are f32");
-    Ok(scores.chunks_exact(classes).map(metrics::argmax).collect())
+    Ok(scores.chunks_exact(classes).map(|row| largest(row) as u8).collect())
 }
 
 /// The real values that `graph` gives at `value` for every example of `set`, as examples with the same labels: what

@@ -1,9 +1,10 @@
 //! How good models of graphs are, in float and in int8 alike.
 
-use super::metrics::{self, Confusion};
+use super::metrics::Confusion;
 use crate::data::graphs::{Answers, GraphSet, Union};
 use crate::exec::{self, Device, ExecError, Mode, NoTap, Tap, Tensor, TensorData, Weights};
 use crate::graph::{DimId, Graph, TargetScaling};
+use crate::ops::largest;
 use crate::quantise::{Int8Runner, RunnerError};
 use burn::module::Module;
 
@@ -30,7 +31,7 @@ impl Quality {
         match &set.answers {
             Answers::Nodes { classes, labels } | Answers::Graphs { classes, labels } => {
                 let mut confusion = Confusion::new(classes.len(), None);
-                items.iter().zip(rows).for_each(|(&i, row)| confusion.add(labels[i], metrics::argmax(row)));
+                items.iter().zip(rows).for_each(|(&i, row)| confusion.add(labels[i], largest(row) as u8));
                 Self::Classes(confusion)
             }
             Answers::Values { values, .. } => {

@@ -79,14 +79,3 @@ impl Confusion {
         present.iter().sum::<f64>() / present.len().max(1) as f64
     }
 }
-
-/// Position of the largest score, the first where several are equal.
-pub fn argmax(scores: &[f32]) -> u8 {
-    let mut best = 0;
-    for (i, s) in scores.iter().enumerate() {
-        if *s > scores[best] {
-            best = i;
-        }
-    }
-    best as u8
-}

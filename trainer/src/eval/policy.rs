@@ -3,6 +3,7 @@
 use crate::env::{Action, ActionSpace, Env};
 use crate::exec::{ExecError, Weights};
 use crate::graph::{Graph, State};
+use crate::ops::largest;
 use crate::quantise::{Int8Runner, RunnerError};
 use crate::train::reinforcement::look;
 use burn::tensor::Device;
@@ -20,17 +21,6 @@ pub enum PolicyError {
     /// The network is for another environment.
     #[error("{0}")]
     Fit(String),
-}
-
-/// Position of the largest value, the first of equal ones.
-pub fn largest(values: &[f32]) -> usize {
-    let mut best = 0;
-    for (i, v) in values.iter().enumerate() {
-        if *v > values[best] {
-            best = i;
-        }
-    }
-    best
 }
 
 /// Outputs of a network for what is seen in several episodes side by side.

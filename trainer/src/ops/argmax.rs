@@ -5,6 +5,11 @@ use burn::tensor::Tensor;
 use dunlin::shape::Shape;
 use serde::{Deserialize, Serialize};
 
+/// Position of the largest value, the first where several are equal.
+pub fn largest<T: PartialOrd>(values: &[T]) -> usize {
+    (1..values.len()).fold(0, |best, i| if values[i] > values[best] { i } else { best })
+}
+
 /// For every pixel or row the channel with the largest value, u8, the first where several are equal.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ArgMax;

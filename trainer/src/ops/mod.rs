@@ -50,7 +50,7 @@ mod unary;
 
 pub use activation::Activation;
 pub use add::{Add, Sub};
-pub use argmax::ArgMax;
+pub use argmax::{ArgMax, largest};
 pub use avg_pool::AvgPool;
 pub use batch_matmul::BatchMatMul;
 pub use batch_norm::BatchNorm;

@@ -3,6 +3,7 @@
 use super::params;
 use super::ranges::{Range, Ranges};
 use crate::graph::ValueId;
+use crate::ops::largest;
 
 /// Halvings of the range that are tried, in half steps.
 const TRIED: i32 = 24;
@@ -34,12 +35,8 @@ fn lost(range: Range, scores: &[f32], width: usize) -> f64 {
     let q = params::activation(range.lo, range.hi);
     let mut sum = 0.0;
     for row in scores.chunks_exact(width) {
-        let first = |better: &dyn Fn(usize, usize) -> bool| {
-            (1..width).fold(0, |best, i| if better(i, best) { i } else { best })
-        };
-        let best = first(&|i, best| row[i] > row[best]);
-        let chosen = first(&|i, best| q.quantize(row[i]) > q.quantize(row[best]));
-        sum += f64::from(row[best] - row[chosen]);
+        let rounded: Vec<i8> = row.iter().map(|&score| q.quantize(score)).collect();
+        sum += f64::from(row[largest(row)] - row[largest(&rounded)]);
     }
     sum / (scores.len() / width).max(1) as f64
 }

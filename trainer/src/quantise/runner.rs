@@ -1,5 +1,6 @@
 //! Runs `.dun` files on the host: the runtime itself, with memory of its own.
 
+use crate::ops::largest;
 use dunlin::format::{DType, Scaling};
 use dunlin::quant::QParams;
 use dunlin::shape::Shape;
@@ -101,16 +102,7 @@ impl Output {
             return self.bytes.clone();
         }
         let scores = self.real();
-        let largest = |row: &[f32]| {
-            let mut best = 0;
-            for (i, v) in row.iter().enumerate() {
-                if *v > row[best] {
-                    best = i;
-                }
-            }
-            best as u8
-        };
-        scores.chunks_exact(self.shape.c as usize).map(largest).collect()
+        scores.chunks_exact(self.shape.c as usize).map(|row| largest(row) as u8).collect()
     }
 }
 

@@ -3,6 +3,7 @@
 use super::canvas::{FAINT, GRID, INK, PAPER};
 use super::font;
 use image::RgbImage;
+use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
 
 /// One epoch of a learning curve.
@@ -42,7 +43,7 @@ const HEIGHT: u32 = 380;
 const LOSS: RGBColor = RGBColor(196, 78, 82);
 const METRIC: RGBColor = RGBColor(55, 98, 168);
 
-fn rgb(c: [u8; 3]) -> RGBColor {
+pub(super) fn rgb(c: [u8; 3]) -> RGBColor {
     RGBColor(c[0], c[1], c[2])
 }
 
@@ -110,7 +111,6 @@ fn panel(
     let (x0, x1) = bounds(|p| p.0);
     let (y0, y1) = bounds(|p| p.1);
     let room = ((y1 - y0) * 0.06).max(1e-4);
-    let label = (font::FAMILY, 14).into_font().color(&rgb(FAINT));
     let mut chart = ChartBuilder::on(area)
         .margin(12)
         .margin_right(24)
@@ -118,19 +118,7 @@ fn panel(
         .x_label_area_size(36)
         .y_label_area_size(56)
         .build_cartesian_2d(x0..x1.max(x0 + 1.0), (y0 - room)..(y1 + room))?;
-    chart
-        .configure_mesh()
-        .light_line_style(rgb(PAPER.0))
-        .bold_line_style(rgb(GRID))
-        .axis_style(rgb(FAINT))
-        .label_style(label.clone())
-        .x_labels(6)
-        .y_labels(6)
-        .x_label_formatter(&|v| format!("{v:.0}"))
-        .y_label_formatter(&|v| format!("{v:.2}"))
-        .x_desc("epoch")
-        .axis_desc_style(label.clone())
-        .draw()?;
+    axes(&mut chart, 6, ("epoch", &|v| format!("{v:.0}")), ("", &|v| format!("{v:.2}")))?;
     chart.draw_series(LineSeries::new(values.iter().copied(), colour.stroke_width(2)))?;
     if let Some(((epoch, value), which)) = mark {
         chart.draw_series([Circle::new((epoch, value), 4, colour.filled())])?;
@@ -143,6 +131,34 @@ fn panel(
         area.draw_text(&text, &style, (x as i32, y))?;
     }
     Ok(())
+}
+
+/// What an axis is of, and how its numbers are written.
+pub(super) type Axis<'a> = (&'a str, &'a dyn Fn(&f64) -> String);
+
+/// Draws the lines behind a chart and its axes with about `labels` numbers each.
+pub(super) fn axes(
+    chart: &mut ChartContext<'_, BitMapBackend<'_>, Cartesian2d<RangedCoordf64, RangedCoordf64>>,
+    labels: usize,
+    x: Axis<'_>,
+    y: Axis<'_>,
+) -> Result<(), Box<dyn std::error::Error>> {
+    let style = (font::FAMILY, 14).into_font().color(&rgb(FAINT));
+    chart
+        .configure_mesh()
+        .light_line_style(rgb(PAPER.0))
+        .bold_line_style(rgb(GRID))
+        .axis_style(rgb(FAINT))
+        .label_style(style.clone())
+        .x_labels(labels)
+        .y_labels(labels)
+        .x_label_formatter(x.1)
+        .y_label_formatter(y.1)
+        .x_desc(x.0)
+        .y_desc(y.0)
+        .axis_desc_style(style)
+        .draw()
+        .map_err(|e| e.to_string().into())
 }
 
 fn colour_of(c: RGBColor) -> [u8; 3] {

@@ -1,7 +1,7 @@
 //! Pictures of policies: learning curves over several seeds, and films of episodes.
 
-use super::canvas::{FAINT, GRID, INK, PAPER};
-use super::curves::DrawError;
+use super::canvas::{INK, PAPER};
+use super::curves::{DrawError, axes, rgb};
 use super::font;
 use crate::train::reinforcement::History;
 use gif::{Encoder, Frame, Repeat};
@@ -13,10 +13,6 @@ const WIDTH: u32 = 1000;
 const HEIGHT: u32 = 420;
 const LINE: RGBColor = RGBColor(55, 98, 168);
 const MARK: RGBColor = RGBColor(196, 78, 82);
-
-fn rgb(c: [u8; 3]) -> RGBColor {
-    RGBColor(c[0], c[1], c[2])
-}
 
 /// Mean return and half of its 95 % confidence interval over the runs that have measured a step.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -84,29 +80,17 @@ fn draw(
     let room = ((high - low) * 0.08).max(1e-3);
     let (low, high) = (low - room, high + room);
     let last = band.last().map_or(1.0, |b| b.step);
-    let label = (font::FAMILY, 14).into_font().color(&rgb(FAINT));
     let mut chart = ChartBuilder::on(&body)
         .margin(12)
         .margin_right(24)
         .x_label_area_size(36)
         .y_label_area_size(64)
         .build_cartesian_2d(0.0..last, low..high)?;
-    chart
-        .configure_mesh()
-        .light_line_style(rgb(PAPER.0))
-        .bold_line_style(rgb(GRID))
-        .axis_style(rgb(FAINT))
-        .label_style(label.clone())
-        .x_labels(8)
-        .y_labels(8)
-        .x_label_formatter(&|v| {
-            if *v >= 1e6 { format!("{:.1} M", v / 1e6) } else { format!("{:.0} k", v / 1e3) }
-        })
-        .y_label_formatter(&|v| if high - low > 20.0 { format!("{v:.0}") } else { format!("{v:.1}") })
-        .x_desc("steps of the environment")
-        .y_desc("mean return of the greedy policy")
-        .axis_desc_style(label.clone())
-        .draw()?;
+    let steps = |v: &f64| {
+        if *v >= 1e6 { format!("{:.1} M", v / 1e6) } else { format!("{:.0} k", v / 1e3) }
+    };
+    let value = |v: &f64| if high - low > 20.0 { format!("{v:.0}") } else { format!("{v:.1}") };
+    axes(&mut chart, 8, ("steps of the environment", &steps), ("mean return of the greedy policy", &value))?;
     let clamp = |v: f64| v.clamp(low, high);
     let upper = band.iter().map(|b| (b.step, clamp(b.mean + b.confidence)));
     let lower = band.iter().rev().map(|b| (b.step, clamp(b.mean - b.confidence)));

@@ -138,9 +138,10 @@ mod tests {
 
     #[test]
     fn the_int8_program_keeps_its_memory_in_persistent_tensors() {
-        use crate::eval::policy::{Int8Policy, largest};
+        use crate::eval::policy::Int8Policy;
         use crate::exec::{Device, Tensor, TensorData};
         use crate::export;
+        use crate::ops::largest;
         use crate::quantise::Method;
         let mut graph = network("skirmish").unwrap();
         graph.initialise(3);

@@ -10,6 +10,7 @@ use super::{Advance, Agent, Recipe, TrainError, generator};
 use crate::env::Action;
 use crate::exec::Weights;
 use crate::graph::ValueId;
+use crate::ops::largest;
 use burn::tensor::{Tensor, TensorData};
 use rand::Rng;
 use rand_pcg::Pcg64;
@@ -134,7 +135,7 @@ impl<'a> Dqner<'a> {
                     (rng.random_range(0..actions), repeats(self.numbers.repeats, &mut rng));
             }
             let action = match &mut self.exploring[lane] {
-                (_, 0) => crate::eval::policy::largest(values),
+                (_, 0) => largest(values),
                 (random, left) => {
                     *left -= 1;
                     *random
@@ -212,7 +213,7 @@ impl<'a> Dqner<'a> {
         let chooser =
             if self.numbers.double { &learner.look(&sample.next, &[self.output])?[0] } else { target };
         let best = target.chunks_exact(actions).zip(chooser.chunks_exact(actions));
-        let best = best.map(|(values, chooser)| values[crate::eval::policy::largest(chooser)]);
+        let best = best.map(|(values, chooser)| values[largest(chooser)]);
         let rows = best.zip(&sample.rewards).zip(&sample.discounts);
         Ok(rows.map(|((best, reward), discount)| reward + discount * best).collect())
     }

@@ -4,25 +4,6 @@ use super::TrainError;
 use crate::env::{Action, ActionSpace, Env, Normalisation};
 use serde::{Deserialize, Serialize};
 
-/// Actions of one step, one per lane.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Actions {
-    /// Indices.
-    Discrete(Vec<usize>),
-    /// So many numbers per lane, lane after lane.
-    Continuous(Vec<f32>, usize),
-}
-
-impl Actions {
-    /// The action of one lane.
-    pub fn of(&self, lane: usize) -> Action<'_> {
-        match self {
-            Self::Discrete(indices) => Action::Discrete(indices[lane]),
-            Self::Continuous(numbers, each) => Action::Continuous(&numbers[lane * each..(lane + 1) * each]),
-        }
-    }
-}
-
 /// An episode that is over.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Episode {

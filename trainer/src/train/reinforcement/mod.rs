@@ -1,6 +1,6 @@
 //! Reinforcement learning: policies that learn from what their actions earn.
 //!
-//! An [`Agent`] acts in [`Lanes`] of environments side by side and changes the weights of a [`Learner`]; [`learn`] is the loop
+//! An agent acts in [`Lanes`] of environments side by side and changes the weights of a [`Learner`]; [`learn`] is the loop
 //! around every agent: measurements of the greedy policy, history, checkpoints, interruption. A run's folder is that of
 //! [`super::supervised`]; `last.safetensors` holds replay memory and episodes too, so that a resumed training does what an
 //! uninterrupted one would have done.
@@ -26,7 +26,7 @@ pub use a2c::A2c;
 pub use actor_critic::{CRITIC, LOG_STD, POLICY};
 pub use advantage::{After, advantages};
 pub use dqn::{Dqn, Prioritised, VALUES};
-pub use lanes::{Actions, Episode, Lanes, Reply};
+pub use lanes::{Episode, Lanes, Reply};
 pub use learner::{Learner, look};
 pub use objective::Objective;
 pub use ppo::Ppo;

@@ -1,6 +1,7 @@
 //! Temporal-difference control: learning what actions are worth while acting.
 
 use crate::env::mdp::Tabular;
+use crate::ops::largest;
 use rand::{Rng, SeedableRng};
 use rand_pcg::Pcg64;
 use serde::{Deserialize, Serialize};
@@ -81,11 +82,7 @@ impl Learned {
     /// The best action of each state; the first of those that are equally good.
     pub fn policy(&self) -> Vec<usize> {
         let states = self.values.len() / self.actions;
-        let first = |values: &[f64]| {
-            (1..values.len())
-                .fold(0, |best, action| if values[action] > values[best] { action } else { best })
-        };
-        (0..states).map(|state| first(self.values(state))).collect()
+        (0..states).map(|state| largest(self.values(state))).collect()
     }
 
     fn most(&self, state: usize) -> f64 {
