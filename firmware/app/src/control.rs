@@ -9,7 +9,7 @@ use dunlin_emulator::link::{
     Blocks, Event, LineCounts, MOST_ACTIONS, MOST_FRAME, MOST_NUMBERS, MOST_REPLY, Reply, Request, Station,
 };
 use dunlin_emulator::policy::{self, Actions, Controlled, JobFile};
-use dunlin_emulator::record::{self, Kind, Sink, Span};
+use dunlin_emulator::record::{self, Kind, Span};
 use dunlin_plant::CartPole;
 use embedded_io::{Read, Write};
 
