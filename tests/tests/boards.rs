@@ -296,6 +296,7 @@ fn model_job(path: &Path) -> Expected {
         (AlignedVec::zeroed(parsed.arena_bytes()), AlignedVec::zeroed(parsed.state_bytes()));
     let mut session =
         Session::with_state(&parsed, arena.as_mut_slice(), state.as_mut_slice()).expect("memory enough");
+    session.reset_state();
     for (i, bytes) in inputs.iter().enumerate() {
         session.set_input_bytes(i, bytes).expect("an input");
     }
