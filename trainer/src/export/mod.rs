@@ -10,6 +10,7 @@ use crate::passes::{self, Applied};
 use crate::plan::{Plan, PlanOptions, TooLarge};
 use crate::quantise::{
     LowerOptions, Method, QGraph, QuantiseError, Ranges, RewriteOptions, calibrate, lower, rewrite,
+    round_weights,
 };
 use dunlin::format::EncodeError;
 use dunlin::{AlignedVec, Model, ParseError, Storage, Target};
@@ -159,7 +160,7 @@ pub fn post_training_of_choices(
         let run = exec::run(graph, weights, batch, &[scores], Mode::Evaluate, &mut NoTap)?;
         let values: Vec<f32> = run.float().into_data().try_into_vec().expect("scores are f32");
         ranges.narrow_to_choices(scores, &values, graph.shape(scores).elements());
-        Ok(())
+        Ok(round_weights(graph, ranges, batch)?)
     })
 }
 
@@ -168,7 +169,7 @@ fn post_training_adjusted(
     batches: &[Vec<Tensor<4>>],
     method: Method,
     options: &Options,
-    adjust: impl FnOnce(&Graph, &Weights, &mut Ranges) -> Result<(), ExportError>,
+    adjust: impl FnOnce(&mut Graph, &Weights, &mut Ranges) -> Result<(), ExportError>,
 ) -> Result<Quantised, ExportError> {
     let mut graph = trained.clone();
     let optimise =
@@ -176,7 +177,7 @@ fn post_training_adjusted(
     let passes = optimise(&mut graph)?;
     let weights = Weights::from_graph(&graph, &Device::flex());
     let mut ranges = calibrate(&graph, &weights, batches, method)?;
-    adjust(&graph, &weights, &mut ranges)?;
+    adjust(&mut graph, &weights, &mut ranges)?;
     let (plan, file) = dun(&graph, &ranges, options)?;
     Ok(Quantised { graph, passes, ranges, plan, file })
 }

@@ -13,6 +13,7 @@ mod points;
 mod qgraph;
 mod ranges;
 mod rewrite;
+mod rounding;
 mod runner;
 
 pub use fake::{FakeQuant, FakeTap};
@@ -22,6 +23,7 @@ pub use points::{Group, QuantPoints};
 pub use qgraph::{QGraph, QNode, QTensor};
 pub use ranges::{Range, Ranges, calibrate};
 pub use rewrite::{Folded, RewriteOptions, Rewritten, rewrite};
+pub use rounding::round_weights;
 pub use runner::{Int8Runner, Output, RunnerError};
 
 use crate::exec::ExecError;
