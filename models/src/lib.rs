@@ -31,6 +31,10 @@ macro_rules! models {
 models! {
     /// Two links swung up by the torque between them (Acrobot-v1): i8 `1,1,1,6` to three i8 scores. See `acrobot-ppo/card.md`.
     ACROBOT_PPO = "acrobot-ppo/acrobot-ppo.dun",
+    /// Beam Rider on a 10x10 grid: i8 `1,10,10,8` to five i8 scores. See `beam-rider-dqn/card.md`.
+    BEAM_RIDER_DQN = "beam-rider-dqn/beam-rider-dqn.dun",
+    /// Breakout on a 10x10 grid, by the rules of MinAtar: i8 `1,10,10,4` to three i8 scores. See `breakout-dqn/card.md`.
+    BREAKOUT_DQN = "breakout-dqn/breakout-dqn.dun",
     /// [`CARTPOLE_PPO`]'s pole, by A2C. See `cartpole-a2c/card.md`.
     CARTPOLE_A2C = "cartpole-a2c/cartpole-a2c.dun",
     /// A pole balanced on a cart (CartPole-v1): i8 `1,1,1,4` to two i8 scores. See `cartpole-ppo/card.md`.
@@ -68,11 +72,17 @@ models! {
     MPN_MOT15 = "mpn-mot15/mpn-mot15.dun",
     /// A pendulum swung up and held (Pendulum-v1): i8 `1,1,1,3` to an i8 torque. See `pendulum-ppo/card.md`.
     PENDULUM_PPO = "pendulum-ppo/pendulum-ppo.dun",
+    /// Pong on a 10x10 grid: i8 `1,10,10,4` to three i8 scores. See `pong-dqn/card.md`.
+    PONG_DQN = "pong-dqn/pong-dqn.dun",
+    /// Seaquest on a 10x10 grid, by the rules of MinAtar: i8 `1,10,10,10` to six i8 scores. See `seaquest-dqn/card.md`.
+    SEAQUEST_DQN = "seaquest-dqn/seaquest-dqn.dun",
     /// Street scenes (CamVid, 11 classes) by SegNet: i8 `1,120,160,3` to u8 labels `1,120,160,1`. See
     /// `segnet/card.md`; trained on data for non-commercial use (CC BY-NC 4.0).
     SEGNET = "segnet/segnet.dun",
     /// Two units against two in a fog, with a memory of 192 bytes of state: i8 `1,1,4,16` to 49 i8 scores. See `skirmish/card.md`.
     SKIRMISH = "skirmish/skirmish.dun",
+    /// Space Invaders on a 10x10 grid, by the rules of MinAtar: i8 `1,10,10,6` to four i8 scores. See `space-invaders-dqn/card.md`.
+    SPACE_INVADERS_DQN = "space-invaders-dqn/space-invaders-dqn.dun",
     /// A taxi that fetches and brings (Taxi-v3): i8 one-hot state `1,1,1,500` to six i8 scores. See `taxi-q/card.md`.
     TAXI_Q = "taxi-q/taxi-q.dun",
     /// Two legs that walk: i8 `1,1,1,15` to four i8 torques. See `walker-ppo/card.md`.

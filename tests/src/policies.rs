@@ -1,13 +1,11 @@
-//! Policies that are made without training, and their loop on the host.
-//!
-//! The layers are those of trained policies, so that what they cost is real.
+//! Policies for the tests of control loops, trained and made, and their loop on the host.
 
 use crate::draw::Draw;
 use crate::golden::network::{Network, factor};
 use dunlin::format::{OwnedMetadata, Place, Tensor, encode};
-use dunlin::ops::{Add, Conv2d, Dense, Filter, Op, Reshape};
-use dunlin::quant::{Clamp, QParams, Requant};
-use dunlin::shape::{Shape, Window};
+use dunlin::ops::{Add, Op};
+use dunlin::quant::{Clamp, QParams};
+use dunlin::shape::Shape;
 use dunlin::{AlignedVec, Model, Session, Storage};
 use dunlin_app::policy::{
     self, Action, ActionSpace, Actuator, Controller, Normalisation, Policy, Sensor, Ticks,
@@ -17,92 +15,19 @@ use dunlin_emulator::policy::Fault;
 use dunlin_emulator::{ControlJob, Plant};
 use dunlin_plant::CartPole;
 use std::convert::Infallible;
-
-/// Neurons of each of the two hidden layers of [`cart_pole`].
-pub const HIDDEN: usize = 64;
-
-/// A rectifier of outputs whose zero is -128.
-const RECTIFIED: Clamp = Clamp { min: -128, max: 127 };
+use std::path::Path;
 
 fn named(name: &str) -> OwnedMetadata {
     OwnedMetadata { name: name.into(), ..OwnedMetadata::default() }
 }
 
-/// Adds a fully connected layer with these real weights, `[output][input]`, and no bias.
-fn dense(net: &mut Network, input: u16, weights: &[Vec<f64>], output: (f32, i16), clamp: Clamp) -> u16 {
-    let (scale_in, scale_out) = (f64::from(net.get(input).quant.scale), f64::from(output.0));
-    let (mut values, mut factors) = (Vec::new(), Vec::new());
-    for row in weights {
-        let step = row.iter().fold(0.0, |most: f64, w| most.max(w.abs())) / 127.0;
-        values.extend(row.iter().map(|w| (w / step).round() as i8));
-        factors.push(Requant::from_real(step * scale_in / scale_out).expect("a layer with weights"));
-    }
-    let data = &mut net.spec.data;
-    let filter = Filter {
-        weights: data.push(&values),
-        bias: data.push(&vec![0i32; weights.len()]),
-        multiplier: data.push(&factors.iter().map(|f| f.multiplier).collect::<Vec<_>>()),
-        shift: data.push(&factors.iter().map(|f| f.shift).collect::<Vec<_>>()),
-        weight_zero: 0,
-        clamp,
-    };
-    let id = net.int8(Shape::vector(weights.len() as u32), output.0, output.1);
-    net.node(Op::Dense(Dense { filter }), &[input], &[id]);
-    id
-}
-
-/// 4-64-64-2: the scores of pushing a cart to the left and to the right, of a cart with a pole whose position, velocity,
-/// angle and angular velocity were divided by `spread`.
+/// The file of a trained policy of the repository.
 ///
-/// A linear controller, whose gains are near those of the quadratic regulator of the task, spread over two rectified layers:
-/// of the first, one half has the controller's sum and the other half its negative; the second sums each half up.
-pub fn cart_pole(spread: [f32; 4]) -> AlignedVec {
-    const GAINS: [f64; 4] = [1.0, 1.6, 18.7, 3.5];
-    let mut net = Network::new(Vec::new(), 1, named("cart-pole"));
-    let observation = net.int8(Shape::vector(4), 1.0 / 127.0, 0);
-    let sign = |i: usize| if i.is_multiple_of(2) { 1.0 } else { -1.0 };
-    // No two neurons round alike.
-    let slope = |i: usize| 0.7 + 0.3 * i as f64 / HIDDEN as f64;
-    let gains: [f64; 4] = std::array::from_fn(|i| GAINS[i] * f64::from(spread[i]));
-    let first: Vec<Vec<f64>> =
-        (0..HIDDEN).map(|i| gains.iter().map(|g| sign(i) * slope(i) * g).collect()).collect();
-    let hidden = dense(&mut net, observation, &first, (4.0 / 255.0, -128), RECTIFIED);
-    let mean = 2.0 / HIDDEN as f64;
-    let second: Vec<Vec<f64>> =
-        (0..HIDDEN).map(|i| (0..HIDDEN).map(|j| sign(i) * sign(j) * slope(i + j) * mean).collect()).collect();
-    let hidden = dense(&mut net, hidden, &second, (4.0 / 255.0, -128), RECTIFIED);
-    let last: Vec<Vec<f64>> =
-        (0..2).map(|i| (0..HIDDEN).map(|j| -sign(i) * sign(j) * mean).collect()).collect();
-    let scores = dense(&mut net, hidden, &last, (8.0 / 255.0, 0), Clamp::FULL);
-    (net.spec.inputs, net.spec.outputs) = (vec![observation], vec![scores]);
-    encode(&net.spec).expect("a valid policy")
-}
-
-/// Values of the actions of a grid game, 10x10 with so many channels: 16 filters of 3x3 without padding, 128 neurons, as the
-/// networks of MinAtar (Young and Tian 2019), with drawn weights.
-pub fn grid(channels: u32, actions: u32) -> AlignedVec {
-    const FILTERS: u32 = 16;
-    const NEURONS: u32 = 128;
-    let mut net = Network::new(Vec::new(), 2, named("grid"));
-    let observation = net.int8(Shape::image(10, 10, channels), 1.0 / 127.0, 0);
-    let features = net.int8(Shape::image(8, 8, FILTERS), 0.05, -128);
-    let taps = 9 * channels;
-    let filter = net.filter(FILTERS, (taps * FILTERS) as usize, taps);
-    let filter = Filter { clamp: RECTIFIED, ..filter };
-    let window = Window::square(3, 1);
-    net.node(Op::Conv2d(Conv2d { window, filter, labels: None }), &[observation], &[features]);
-    let inputs = 64 * FILTERS;
-    let flat = net.over(features, Shape::vector(inputs));
-    net.node(Op::Reshape(Reshape {}), &[features], &[flat]);
-    let hidden = net.int8(Shape::vector(NEURONS), 0.05, -128);
-    let filter = net.filter(NEURONS, (inputs * NEURONS) as usize, inputs);
-    let filter = Filter { clamp: RECTIFIED, ..filter };
-    net.node(Op::Dense(Dense { filter }), &[flat], &[hidden]);
-    let values = net.int8(Shape::vector(actions), 0.1, 0);
-    let filter = net.filter(actions, (NEURONS * actions) as usize, NEURONS);
-    net.node(Op::Dense(Dense { filter: Filter { clamp: Clamp::FULL, ..filter } }), &[hidden], &[values]);
-    (net.spec.inputs, net.spec.outputs) = (vec![observation], vec![values]);
-    encode(&net.spec).expect("a valid policy")
+/// # Panics
+/// There is none of this name.
+pub fn trained(name: &str) -> Vec<u8> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../models/{name}/{name}.dun"));
+    std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
 }
 
 /// A policy with a memory: its numbers are half of what they were last time and half of the observation, which is a vector of
@@ -132,8 +57,8 @@ pub fn balancing(controlled: Plant) -> ControlJob {
     // As the environment of training has it.
     const SPREAD: [f32; 4] = [CartPole::MAX_POSITION as f32, 2.5, CartPole::MAX_ANGLE as f32, 2.5];
     ControlJob {
-        name: "cart-pole".into(),
-        model: cart_pole(SPREAD).as_slice().to_vec(),
+        name: "cartpole-ppo".into(),
+        model: trained("cartpole-ppo"),
         centre: vec![0.0],
         spread: SPREAD.to_vec(),
         actions: dunlin_emulator::ActionSpace::Discrete(2),
@@ -150,17 +75,34 @@ pub fn starts(count: usize) -> Vec<[f32; 4]> {
     (0..count).map(|_| [start(), start(), start(), start()]).collect()
 }
 
-/// A policy of a grid game with so many channels and six actions, and so many of its pictures, sparse ones of zeros and ones.
-pub fn playing(channels: u32, steps: u32) -> ControlJob {
+/// What a policy of actions is shown.
+#[derive(Clone, Copy, Debug)]
+pub struct Played {
+    /// Name of the trained policy.
+    pub name: &'static str,
+    /// Elements of an observation.
+    pub elements: u32,
+    /// Number of actions.
+    pub actions: u32,
+}
+
+/// The smallest game on a grid, with four channels.
+pub const BREAKOUT: Played = Played { name: "breakout-dqn", elements: 400, actions: 3 };
+/// The largest game on a grid, with ten channels.
+pub const SEAQUEST: Played = Played { name: "seaquest-dqn", elements: 1000, actions: 6 };
+/// The agent with a memory, of four units of 16 features.
+pub const SKIRMISH: Played = Played { name: "skirmish", elements: 64, actions: 49 };
+
+/// A trained policy and so many observations, sparse ones of zeros and ones.
+pub fn playing(played: &Played, steps: u32) -> ControlJob {
     let mut draw = Draw::seeded(8);
-    let elements = steps * 100 * channels;
-    let observations = (0..elements).map(|_| f32::from(u8::from(draw.chance(10)))).collect();
+    let observations = (0..steps * played.elements).map(|_| f32::from(u8::from(draw.chance(10)))).collect();
     ControlJob {
-        name: format!("grid-{channels}"),
-        model: grid(channels, 6).as_slice().to_vec(),
+        name: played.name.into(),
+        model: trained(played.name),
         centre: vec![0.0],
         spread: vec![1.0],
-        actions: dunlin_emulator::ActionSpace::Discrete(6),
+        actions: dunlin_emulator::ActionSpace::Discrete(played.actions),
         controlled: Plant::Given(observations),
         steps,
         period_us: PERIOD_US,

@@ -18,7 +18,7 @@ use dunlin_tests::disturbed::{Disturbances, Disturbed};
 use dunlin_tests::draw::Draw;
 use dunlin_tests::host::Tables;
 use dunlin_tests::packed::packed;
-use dunlin_tests::policies::{HostLoop, PERIOD_US, balancing, leaky, playing, starts};
+use dunlin_tests::policies::{HostLoop, PERIOD_US, SEAQUEST, SKIRMISH, balancing, leaky, playing, starts};
 use std::io::Write;
 use std::net::TcpStream;
 use std::time::Duration;
@@ -217,15 +217,36 @@ fn a_recurrent_cell_remembers_within_an_episode_as_on_the_host() {
 }
 
 #[test]
-fn a_game_on_a_grid_is_played_as_on_the_host() {
-    let job = playing(10, 8);
-    let host = given_on_host(&job, 1000);
-    let different: std::collections::BTreeSet<_> = host.iter().map(|step| &step.action).collect();
-    assert!(different.len() > 1, "always the same action");
-    on_boards(&job, |name, report| {
-        compare(name, report, &host);
-        assert_eq!(report.faults, Faults { steps: 8, ..Faults::default() }, "{name}");
+fn trained_policies_act_as_on_the_host() {
+    for played in [SEAQUEST, SKIRMISH] {
+        let job = playing(&played, 8);
+        let host = given_on_host(&job, played.elements as usize);
+        let different: std::collections::BTreeSet<_> = host.iter().map(|step| &step.action).collect();
+        assert!(different.len() > 1, "{}: always the same action", job.name);
+        on_boards(&job, |name, report| {
+            compare(name, report, &host);
+            assert_eq!(report.faults, Faults { steps: 8, ..Faults::default() }, "{name}");
+            assert_eq!(report.state_bytes > 0, played.name == SKIRMISH.name, "{name}");
+        });
+    }
+}
+
+/// What it did before decides what the agent with a memory does: the tensors that persist on the board are in use.
+#[test]
+fn an_agent_with_a_memory_acts_by_what_it_saw_before() {
+    let job = playing(&SKIRMISH, 8);
+    let elements = SKIRMISH.elements as usize;
+    let remembered = given_on_host(&job, elements);
+    let Plant::Given(observations) = &job.controlled else { panic!("observations") };
+    let forgetful = HostLoop::with(&job, |host_loop| {
+        let act = |observation: &[f32]| {
+            host_loop.begin();
+            host_loop.step(observation).1
+        };
+        observations.chunks_exact(elements).map(act).collect::<Vec<_>>()
     });
+    assert_eq!(remembered[0].action, forgetful[0]);
+    assert!(remembered.iter().zip(&forgetful).any(|(step, alone)| step.action != *alone));
 }
 
 /// The system on the host and its policy at the other end of the line: all actions until it fails, at most `STEPS`.
@@ -389,7 +410,7 @@ fn another_model_is_refused_with_the_reason() {
         };
         match result {
             Err(EmulateError::Refused { reason, .. }) => {
-                assert!(reason.contains("cart-pole: Policy") && reason.contains("Outputs"), "{reason}");
+                assert!(reason.contains("cartpole-ppo: Policy") && reason.contains("Outputs"), "{reason}");
             }
             other => assert!(unless_left_out("refusal", other).is_none(), "it was not refused"),
         }

@@ -484,3 +484,17 @@ fn what_cannot_be_imported_is_said_and_nothing_is_written() {
     refuse("a.tflite", Some(b"\x1c\0\0\0TFL3"), &["--qat", "3"], &["--qat needs labelled data", "--data"]);
     refuse("a.tflite", None, &["--labels", "none.txt"], &["none.txt", "--labels names a text file"]);
 }
+
+#[cfg(unix)]
+#[test]
+fn a_closed_pipe_ends_a_command_quietly() {
+    let model = concat!(env!("CARGO_MANIFEST_DIR"), "/../models/digits/digits.dun");
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_dunlin"));
+    let output =
+        command.args(["inspect", model]).stdout(writer).stderr(std::process::Stdio::piped()).output();
+    let output = output.expect("it starts");
+    assert_eq!(output.status.code(), Some(141));
+    assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+}

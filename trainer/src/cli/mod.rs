@@ -70,6 +70,7 @@ pub(crate) fn main() -> miette::Result<()> {
         Box::new(MietteHandlerOpts::new().wrap_lines(false).break_words(false).build())
     }))
     .into_diagnostic()?;
+    end_with_the_reader();
     match Cli::parse().command {
         Command::Train(args) => train::main(&args),
         Command::Import(args) => import::main(&args),
@@ -84,6 +85,20 @@ pub(crate) fn main() -> miette::Result<()> {
         Command::Track(args) => track::main(&args),
         Command::Demo(args) => demo::main(&args),
     }
+}
+
+/// Ends quietly when nobody reads the output any more, as in `dunlin inspect MODEL | head`.
+fn end_with_the_reader() {
+    /// What a shell reports of a command that a closed pipe ended.
+    const CLOSED_PIPE: i32 = 128 + 13;
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        let text = info.payload_as_str().unwrap_or_default();
+        if text.starts_with("failed printing to stdout") && text.contains("Broken pipe") {
+            std::process::exit(CLOSED_PIPE);
+        }
+        report(info);
+    }));
 }
 
 /// Prints `value` as indented JSON.

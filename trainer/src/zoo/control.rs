@@ -47,6 +47,7 @@ pub fn mountain_car(model: &str) -> Recipe {
             double: true,
             returns: 5,
             prioritised: None,
+            demonstrations: None,
         }),
     }
 }

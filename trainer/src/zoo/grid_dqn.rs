@@ -4,7 +4,7 @@
 use crate::graph::{Graph, GraphError, ValueId};
 use crate::net::Net;
 use crate::ops::{Add, Reduce, ReduceFn, Reshape, Sub};
-use crate::train::reinforcement::{Algorithm, Dqn, Evaluation, Recipe, VALUES};
+use crate::train::reinforcement::{Algorithm, Demonstrations, Dqn, Evaluation, Recipe, VALUES};
 use crate::train::{Optimiser, Schedule};
 use dunlin::shape::{Shape, Window};
 
@@ -78,8 +78,18 @@ pub fn recipe(model: &str) -> Recipe {
             double: true,
             returns: 3,
             prioritised: None,
+            demonstrations: None,
         }),
     }
+}
+
+/// [`recipe`] for a game in which chance earns next to nothing: half of the frames are the written-down player's.
+pub fn led(model: &str) -> Recipe {
+    let mut recipe = recipe(model);
+    if let Algorithm::Dqn(numbers) = &mut recipe.algorithm {
+        numbers.demonstrations = Some(Demonstrations { lanes: 4, steps: 500_000, margin: 0.8, weight: 1.0 });
+    }
+    recipe
 }
 
 #[cfg(test)]

@@ -59,15 +59,15 @@ const fn table(
 }
 
 /// A game on a grid, learned by DQN.
-const fn grid(name: &'static str, environment: &'static str) -> PolicyModel {
+const fn grid(name: &'static str, environment: &'static str, recipe: fn(&str) -> Recipe) -> PolicyModel {
     PolicyModel {
         name,
         environment,
         network: |name, env| {
             grid_dqn::network(name, env.observation_space().shape, env.action_space().outputs() as u32)
         },
-        recipe: PolicyRecipe::Network(grid_dqn::recipe),
-        episodes: 100,
+        recipe: PolicyRecipe::Network(recipe),
+        episodes: 300,
         bar: None,
     }
 }
@@ -118,11 +118,11 @@ pub const ALL: [PolicyModel; 16] = [
         ..gradient("walker-ppo", "Walker", gradients::walker_ppo, (100, 0.0))
     },
     control("mountaincar-dqn", "MountainCar-v0", control::mountain_car, -110.0),
-    grid("pong-dqn", "pong"),
-    grid("breakout-dqn", "breakout"),
-    grid("space-invaders-dqn", "space-invaders"),
-    grid("seaquest-dqn", "seaquest"),
-    grid("beam-rider-dqn", "beam-rider"),
+    grid("pong-dqn", "pong", grid_dqn::recipe),
+    grid("breakout-dqn", "breakout", grid_dqn::recipe),
+    grid("space-invaders-dqn", "space-invaders", grid_dqn::recipe),
+    grid("seaquest-dqn", "seaquest", grid_dqn::led),
+    grid("beam-rider-dqn", "beam-rider", grid_dqn::recipe),
     PolicyModel {
         name: "skirmish",
         environment: "skirmish",

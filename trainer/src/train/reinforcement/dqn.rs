@@ -1,7 +1,7 @@
 //! Deep Q-learning (Mnih et al. 2013 and 2015), with what Rainbow (Hessel et al. 2018) found to help: double estimation (van
 //! Hasselt et al. 2016), prioritised replay (Schaul et al. 2016) and returns of several steps (Sutton 1988). A duelling head
 //! (Wang et al. 2016) is a matter of the network: any graph will do in which [`VALUES`] or else the first output holds a value for
-//! each action.
+//! each action. A scripted player may show what is worth finding, and is imitated by a margin (Hester et al. 2018).
 
 use super::lanes::{Episode, Lanes};
 use super::learner::{Learner, look};
@@ -47,6 +47,23 @@ pub struct Dqn {
     pub returns: usize,
     /// Prioritised replay.
     pub prioritised: Option<Prioritised>,
+    /// Demonstrations of the scripted player, where chance would hardly come upon a reward.
+    pub demonstrations: Option<Demonstrations>,
+}
+
+/// Numbers of demonstrations: they are steps like all others, remembered and counted. Where the player acted, the value of another
+/// action than its own is pushed below the own by a margin, for nobody has tried what that would bring.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Demonstrations {
+    /// Lanes in which the scripted player acts; fewer than all.
+    pub lanes: usize,
+    /// Steps until it acts no more.
+    pub steps: u64,
+    /// The margin.
+    pub margin: f64,
+    /// What the loss of the margin counts.
+    pub weight: f64,
 }
 
 /// Numbers of prioritised replay.
@@ -65,6 +82,7 @@ struct Recent {
     observation: Vec<f32>,
     action: usize,
     reward: f64,
+    shown: bool,
 }
 
 /// An agent that learns the values of actions.
@@ -91,11 +109,26 @@ struct Kept {
 }
 
 impl<'a> Dqner<'a> {
-    pub(super) fn new(recipe: &'a Recipe, numbers: &'a Dqn, learner: &Learner) -> Result<Self, TrainError> {
+    pub(super) fn new(
+        recipe: &'a Recipe,
+        numbers: &'a Dqn,
+        learner: &Learner,
+        lanes: &Lanes,
+    ) -> Result<Self, TrainError> {
         let sizes = [numbers.batch, numbers.returns, recipe.lanes, numbers.replay];
         if sizes.contains(&0) || numbers.update_every == 0 || numbers.target_every == 0 {
             let text = "batch, returns, lanes, replay, update_every and target_every must be at least 1";
             return Err(TrainError::Recipe(text.into()));
+        }
+        if let Some(shown) = &numbers.demonstrations {
+            if shown.lanes >= recipe.lanes {
+                return Err(TrainError::Recipe("demonstrations need a lane that is the agent's own".into()));
+            }
+            if lanes.advice(0).is_none() {
+                return Err(TrainError::Recipe(
+                    "demonstrations: the environment has no scripted player".into(),
+                ));
+            }
         }
         let graph = learner.graph();
         let each = graph.shape(graph.inputs[0]).elements();
@@ -129,6 +162,7 @@ impl<'a> Dqner<'a> {
         let values = &learner.look(lanes.observations(), &[self.output])?[0];
         let actions = values.len() / lanes.len();
         let epsilon = self.epsilon(step);
+        let shown = self.numbers.demonstrations.as_ref().filter(|d| step < d.steps).map_or(0, |d| d.lanes);
         for (lane, values) in values.chunks_exact(actions).enumerate() {
             if self.exploring[lane].1 == 0 && (rng.random::<f64>() < epsilon || step < self.numbers.warm_up) {
                 self.exploring[lane] =
@@ -141,9 +175,20 @@ impl<'a> Dqner<'a> {
                     *random
                 }
             };
+            let advice = if lane < shown { lanes.advice(lane) } else { None };
+            let (action, finished) = match advice {
+                // What the scripted player earns is no return of the agent.
+                Some(advice) => (advice, &mut Vec::new()),
+                None => (action, &mut *finished),
+            };
             let observation = lanes.observation(lane).to_vec();
             let reply = lanes.step(lane, Action::Discrete(action), finished);
-            self.recent[lane].push_back(Recent { observation, action, reward: reply.reward });
+            self.recent[lane].push_back(Recent {
+                observation,
+                action,
+                reward: reply.reward,
+                shown: advice.is_some(),
+            });
             let next = reply.last.as_deref().unwrap_or_else(|| lanes.observation(lane));
             if reply.last.is_some() {
                 self.exploring[lane].1 = 0;
@@ -170,6 +215,7 @@ impl<'a> Dqner<'a> {
             reward: reward as f32,
             discount: discount as f32,
             next: next.to_vec(),
+            shown: first.shown,
         });
     }
 
@@ -187,13 +233,20 @@ impl<'a> Dqner<'a> {
         let device = learner.device();
         let tensor =
             |v: Vec<f32>, c: usize| Tensor::<4>::from_data(TensorData::new(v, [rows, 1, 1, c]), device);
-        let value = (values * tensor(chosen, actions)).sum_dim(3);
-        let error = value - tensor(targets, 1);
+        let chosen = tensor(chosen, actions);
+        let value = (values.clone() * chosen.clone()).sum_dim(3);
+        let error = value.clone() - tensor(targets, 1);
         let size = error.clone().abs();
         let small = size.clone().clamp_max(1.0);
         // Quadratic up to an error of 1, then linear (Huber 1964).
         let loss = small.clone() * small.clone() * 0.5 + (size - small);
-        let loss: Tensor<1> = (loss * tensor(sample.weights.clone(), 1)).mean();
+        let mut loss = loss * tensor(sample.weights.clone(), 1);
+        if let Some(shown) = &self.numbers.demonstrations {
+            let other = (values + chosen.neg().add_scalar(1.0).mul_scalar(shown.margin)).max_dim(3);
+            let weights = sample.shown.iter().map(|&s| if s { shown.weight as f32 } else { 0.0 });
+            loss = loss + (other - value) * tensor(weights.collect(), 1);
+        }
+        let loss: Tensor<1> = loss.mean();
         learner.descend(rate, &loss);
         if let Some(p) = &self.numbers.prioritised {
             let errors: Vec<f32> = error.into_data().try_into_vec().expect("errors are f32");
@@ -269,5 +322,64 @@ impl Agent for Dqner<'_> {
         (self.replay, self.recent, self.updates) = (kept.replay, kept.recent, kept.updates);
         self.exploring = kept.exploring;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::env;
+    use crate::train::reinforcement::Algorithm;
+    use crate::zoo::grid_dqn;
+
+    const SHOWN: u64 = 400;
+
+    /// Two lanes of a game, of which the scripted player has `shown`.
+    fn recipe(shown: usize) -> Recipe {
+        let mut recipe = grid_dqn::recipe("seaquest-dqn");
+        let Algorithm::Dqn(numbers) = &mut recipe.algorithm else { unreachable!("a deep Q-network") };
+        (recipe.lanes, numbers.warm_up) = (2, u64::MAX);
+        numbers.demonstrations =
+            Some(Demonstrations { lanes: shown, steps: SHOWN, margin: 0.8, weight: 1.0 });
+        recipe
+    }
+
+    fn lanes(game: &str) -> Lanes {
+        Lanes::new((0..2).map(|_| env::make(game).unwrap()).collect(), 1)
+    }
+
+    fn start<'a>(recipe: &'a Recipe, game: &str) -> Result<(Dqner<'a>, Learner, Lanes), TrainError> {
+        let Algorithm::Dqn(numbers) = &recipe.algorithm else { unreachable!("a deep Q-network") };
+        let board = env::make("seaquest").unwrap().observation_space().shape;
+        let mut graph = grid_dqn::network("seaquest-dqn", board, 6).unwrap();
+        graph.initialise(1);
+        let (learner, lanes) = (Learner::new(graph, &recipe.optimiser, None), lanes(game));
+        Ok((Dqner::new(recipe, numbers, &learner, &lanes)?, learner, lanes))
+    }
+
+    #[test]
+    fn the_scripted_player_acts_in_its_lanes_for_its_time() {
+        let recipe = recipe(1);
+        let (mut agent, mut learner, mut played) = start(&recipe, "seaquest").unwrap();
+        let mut alone = lanes("seaquest");
+        let (mut own, mut apart) = (0, 0);
+        for step in (0..2 * SHOWN).step_by(2) {
+            own += agent.advance(&mut learner, &mut played, step, 1e-4).unwrap().finished.len();
+            let advice = alone.advice(0).unwrap();
+            alone.step(0, Action::Discrete(advice), &mut Vec::new());
+            let same = played.observation(0) == alone.observation(0);
+            assert!(same || step >= SHOWN, "step {step}");
+            apart += u32::from(!same);
+        }
+        assert!(apart > 50, "{apart} observations are another's once the agent acts");
+        assert!(own > 5, "{own} episodes of its own are over");
+    }
+
+    #[test]
+    fn demonstrations_need_a_script_and_a_lane_beside() {
+        let text =
+            |recipe: &Recipe, game| start(recipe, game).err().map(|e| e.to_string()).unwrap_or_default();
+        assert!(text(&recipe(2), "seaquest").contains("agent's own"));
+        assert!(text(&recipe(1), "CartPole-v1").contains("no scripted player"));
     }
 }

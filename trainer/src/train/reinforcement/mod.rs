@@ -25,7 +25,7 @@ mod tests;
 pub use a2c::A2c;
 pub use actor_critic::{CRITIC, LOG_STD, POLICY};
 pub use advantage::{After, advantages};
-pub use dqn::{Dqn, Prioritised, VALUES};
+pub use dqn::{Demonstrations, Dqn, Prioritised, VALUES};
 pub use lanes::{Episode, Lanes, Reply};
 pub use learner::{Learner, look};
 pub use objective::Objective;
@@ -208,7 +208,7 @@ impl<'a> Run<'a> {
         let mut learner = Learner::new(graph.clone(), &recipe.optimiser, recipe.clip);
         let mut lanes = Lanes::new((0..recipe.lanes).map(|_| make()).collect(), recipe.seed);
         let mut agent: Box<dyn Agent + 'a> = match &recipe.algorithm {
-            Algorithm::Dqn(numbers) => Box::new(dqn::Dqner::new(recipe, numbers, &learner)?),
+            Algorithm::Dqn(numbers) => Box::new(dqn::Dqner::new(recipe, numbers, &learner, &lanes)?),
             Algorithm::Reinforce(numbers) => {
                 Box::new(reinforce::Reinforcer::new(recipe, numbers, &learner, &lanes)?)
             }

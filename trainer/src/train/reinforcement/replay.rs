@@ -17,6 +17,8 @@ pub struct Transition {
     pub discount: f32,
     /// What was seen then.
     pub next: Vec<f32>,
+    /// Whether a scripted player did it.
+    pub shown: bool,
 }
 
 /// Observations; those of zeros and ones take a bit for each element.
@@ -37,6 +39,7 @@ pub struct Replay {
     actions: Vec<u16>,
     rewards: Vec<f32>,
     discounts: Vec<f32>,
+    shown: Vec<bool>,
     priorities: Option<SumTree>,
 }
 
@@ -55,6 +58,8 @@ pub struct Sample {
     pub discounts: Vec<f32>,
     /// What was seen then.
     pub next: Vec<f32>,
+    /// Whether a scripted player did it.
+    pub shown: Vec<bool>,
     /// What each row counts in the loss.
     pub weights: Vec<f32>,
 }
@@ -71,6 +76,7 @@ impl Replay {
             actions: vec![0; capacity],
             rewards: vec![0.0; capacity],
             discounts: vec![0.0; capacity],
+            shown: vec![false; capacity],
             priorities: prioritised.then(|| SumTree::new(capacity)),
         }
     }
@@ -93,6 +99,7 @@ impl Replay {
         self.actions[at] = t.action as u16;
         self.rewards[at] = t.reward;
         self.discounts[at] = t.discount;
+        self.shown[at] = t.shown;
         if let Some(tree) = &mut self.priorities {
             tree.set(at, tree.largest);
         }
@@ -118,6 +125,7 @@ impl Replay {
             sample.actions.push(usize::from(self.actions[place]));
             sample.rewards.push(self.rewards[place]);
             sample.discounts.push(self.discounts[place]);
+            sample.shown.push(self.shown[place]);
         }
         sample.weights = match &self.priorities {
             None => vec![1.0; count],
@@ -233,6 +241,7 @@ mod tests {
             reward: value,
             discount: 0.5,
             next: vec![0.0, value, 0.0],
+            shown: action == 3,
         }
     }
 
@@ -249,6 +258,8 @@ mod tests {
         assert_eq!(sample.observations[..3], [1.0, 0.0, 1.0]);
         assert_eq!(sample.next[..3], [0.0, 1.0, 0.0]);
         assert_eq!(sample.weights, [1.0; 64]);
+        let shown: Vec<bool> = sample.actions.iter().map(|a| *a == 3).collect();
+        assert_eq!(sample.shown, shown);
     }
 
     #[test]

@@ -184,6 +184,7 @@ fn dqn(double: bool, returns: usize, prioritised: bool, repeats: u32) -> Algorit
         double,
         returns,
         prioritised: prioritised.then_some(Prioritised { alpha: 0.6, beta: 0.4 }),
+        demonstrations: None,
     })
 }
 
