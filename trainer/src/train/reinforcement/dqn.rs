@@ -124,6 +124,11 @@ impl<'a> Dqner<'a> {
             if shown.lanes >= recipe.lanes {
                 return Err(TrainError::Recipe("demonstrations need a lane that is the agent's own".into()));
             }
+            if [shown.margin, shown.weight].iter().any(|v| v.is_nan() || *v < 0.0) {
+                return Err(TrainError::Recipe(
+                    "margin and weight of demonstrations must be at least 0".into(),
+                ));
+            }
             if lanes.advice(0).is_none() {
                 return Err(TrainError::Recipe(
                     "demonstrations: the environment has no scripted player".into(),
@@ -381,5 +386,11 @@ mod tests {
             |recipe: &Recipe, game| start(recipe, game).err().map(|e| e.to_string()).unwrap_or_default();
         assert!(text(&recipe(2), "seaquest").contains("agent's own"));
         assert!(text(&recipe(1), "CartPole-v1").contains("no scripted player"));
+        for (margin, weight) in [(-0.1, 1.0), (f64::NAN, 1.0), (0.8, -1.0)] {
+            let mut recipe = recipe(1);
+            let Algorithm::Dqn(numbers) = &mut recipe.algorithm else { unreachable!("a deep Q-network") };
+            numbers.demonstrations = Some(Demonstrations { lanes: 1, steps: SHOWN, margin, weight });
+            assert!(text(&recipe, "seaquest").contains("at least 0"), "{margin} {weight}");
+        }
     }
 }
