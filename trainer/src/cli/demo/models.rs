@@ -70,28 +70,45 @@ pub(super) fn committed(data: Option<&Path>, left_out: &mut Vec<String>) -> Resu
     if files.is_empty() {
         left_out.push(format!("committed models: there is none in {}", root.display()));
     }
-    let entries = files.iter().map(|path| entry(path, data, left_out)).collect::<Result<Vec<_>>>()?;
-    Ok(entries.into_iter().flatten().collect())
+    let (mut entries, mut others) = (Vec::new(), Vec::new());
+    for path in &files {
+        match entry(path, data, left_out)? {
+            Ok(entry) => entries.push(entry),
+            Err(name) => others.push(format!("`{name}`")),
+        }
+    }
+    if !others.is_empty() {
+        let others = others.join(", ");
+        left_out.push(format!(
+            "models that take no picture (policies: `dunlin play`; all: `dunlin emulate`): {others}"
+        ));
+    }
+    Ok(entries)
 }
 
-/// A committed model; none where it takes more than a picture, which is said.
-fn entry(path: &Path, data: Option<&Path>, left_out: &mut Vec<String>) -> Result<Option<Entry>> {
+/// A committed model, or the name of one that does not take a picture.
+fn entry(path: &Path, data: Option<&Path>, left_out: &mut Vec<String>) -> Result<Result<Entry, String>> {
     let file = std::fs::read(path).map_err(|e| miette!("{}: {e}", path.display()))?;
     let facts = Facts::read(&file).map_err(|e| miette!("{}: {e}", path.display()))?;
     let metrics = std::fs::read_to_string(path.with_file_name(METRICS))
         .ok()
         .and_then(|text| serde_json::from_str(&text).ok());
     let name = path.file_stem().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-    if facts.inputs.len() != 1 {
-        left_out.push(format!("`{name}`: it takes a graph, not a picture"));
-        return Ok(None);
+    let shapes: Vec<[u32; 4]> = facts.inputs.iter().map(|&id| facts.tensors[usize::from(id)].shape).collect();
+    let &[input] = shapes.as_slice() else { return Ok(Err(name)) };
+    if !is_picture(input) {
+        return Ok(Err(name));
     }
-    let input = facts.inputs.first().map_or([0; 4], |&id| facts.tensors[usize::from(id)].shape);
     let (photo, what) = photo(input, data);
     if what != REAL {
         left_out.push(format!("a real picture for `{name}`: it runs on {what}"));
     }
-    Entry::new(&name, file, metrics, photo, what).map(Some)
+    Entry::new(&name, file, metrics, photo, what).map(Ok)
+}
+
+/// Whether an input of this shape is a grey or colour picture.
+fn is_picture([_, h, w, c]: [u32; 4]) -> bool {
+    h * w > 1 && (c == 1 || c == 3)
 }
 
 const REAL: &str = "a real picture";
@@ -109,5 +126,23 @@ fn photo([_, h, w, c]: [u32; 4], data: Option<&Path>) -> (RgbImage, &'static str
             let scenes = street::generate(1, h, w, 0, 1).val;
             (artifact::photo(&scenes, 0), "a generated scene")
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::committed;
+
+    #[test]
+    fn every_committed_model_runs_on_a_picture_or_is_named() {
+        let mut left_out = Vec::new();
+        let entries = committed(None, &mut left_out).unwrap();
+        let names: Vec<&str> = entries.iter().map(|entry| entry.name.as_str()).collect();
+        assert_eq!(names, ["digits", "fcn8s", "mobilenet-cifar10", "segnet"]);
+        let others = left_out.last().unwrap();
+        assert!(
+            ["`gcn-cora`", "`pendulum-ppo`", "`breakout-dqn`"].iter().all(|name| others.contains(name)),
+            "{others}"
+        );
     }
 }
