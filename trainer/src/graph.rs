@@ -398,6 +398,14 @@ impl Graph {
         self.nodes.iter().position(|n| n.outputs.contains(&value)).map(NodeId)
     }
 
+    /// Whether another node has a parameter of node `id` too: unrolled steps of one layer do, and then neither a pass nor a quantiser
+    /// may change it for one of them.
+    pub fn shares_params(&self, id: NodeId) -> bool {
+        let own = &self.node(id).params;
+        let shared = |(i, other): (usize, &Node)| i != id.0 && other.params.iter().any(|p| own.contains(p));
+        self.nodes.iter().enumerate().any(shared)
+    }
+
     /// Makes every reader of `old`, and the output list, use `new`.
     pub fn replace_uses(&mut self, old: ValueId, new: ValueId) {
         let states = self.states.iter_mut().map(|s| &mut s.write);

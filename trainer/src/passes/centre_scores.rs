@@ -1,6 +1,5 @@
 //! Scores about zero: what all of them have in common is left out.
 
-use super::shares_params;
 use crate::graph::{Graph, ValueId};
 use crate::ops::{Activation, Op};
 
@@ -29,7 +28,7 @@ pub fn centre_scores(graph: &mut Graph) -> bool {
 fn sole_dense(graph: &Graph, value: ValueId) -> Option<usize> {
     let id = graph.producer(value)?;
     let linear = matches!(&graph.node(id).op, Op::Dense(dense) if dense.fused == Activation::None);
-    (linear && graph.consumers(value).is_empty() && !shares_params(graph, id)).then_some(id.0)
+    (linear && graph.consumers(value).is_empty() && !graph.shares_params(id)).then_some(id.0)
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Batch normalisation into the weights before it (Jacob et al. 2018, section 3.2).
 
-use super::{add_param, bypass, ensure_bias, shares_params, sole_producer};
+use super::{add_param, bypass, ensure_bias, sole_producer};
 use crate::graph::{Graph, NodeId};
 use crate::ops::{Activation, DepthwiseConv2d, Op};
 use dunlin::shape::Window;
@@ -43,7 +43,7 @@ fn fold(graph: &mut Graph, node: NodeId, scale: &[f64], shift: &[f64]) -> bool {
         Op::Conv2d(_) | Op::TransposeConv2d(_) | Op::Dense(_) => false,
         _ => return false,
     };
-    if shares_params(graph, node) {
+    if graph.shares_params(node) {
         return false;
     }
     let weight = graph.node(node).params[0];

@@ -84,12 +84,6 @@ fn sole_producer(graph: &Graph, value: ValueId, reader: NodeId) -> Option<NodeId
     if private { graph.producer(value) } else { None }
 }
 
-/// Whether another node has a parameter of node `n` too: unrolled steps of one layer do, and then no pass may change it.
-fn shares_params(graph: &Graph, n: NodeId) -> bool {
-    let own = &graph.node(n).params;
-    graph.nodes.iter().enumerate().any(|(i, other)| i != n.0 && other.params.iter().any(|p| own.contains(p)))
-}
-
 /// Lets the readers of node `n` read its input instead. The node, now dead, no longer counts as a reader.
 fn bypass(graph: &mut Graph, n: usize) {
     let (input, output) = (graph.nodes[n].inputs[0], graph.nodes[n].outputs[0]);

@@ -56,11 +56,10 @@ pub fn round_weights(graph: &mut Graph, ranges: &Ranges, batch: &[Tensor<4>]) ->
 
 /// Whether the parameters of node `id` are there for lowering to round, and no other node's.
 fn is_free(graph: &Graph, id: NodeId) -> bool {
-    let own = &graph.node(id).params;
-    let shared = |(i, other): (usize, &Node)| i != id.0 && other.params.iter().any(|p| own.contains(p));
-    params::channel_last(&graph.node(id).op).is_some()
-        && own.iter().all(|&p| graph.param(p).pin.is_none())
-        && !graph.nodes.iter().enumerate().any(shared)
+    let node = graph.node(id);
+    params::channel_last(&node.op).is_some()
+        && node.params.iter().all(|&p| graph.param(p).pin.is_none())
+        && !graph.shares_params(id)
 }
 
 /// Input and output of a layer before its activation, a row for each pixel of each sample.

@@ -71,14 +71,15 @@ pub fn picture(facts: &Facts) -> RgbImage {
     const HEIGHT: u32 = 420;
     let times = facts.nodes.len() as u32 + 2;
     let step = (960 / times).clamp(10, 48);
-    let width = LEFT + times * step + 24;
-    let mut picture = RgbImage::from_pixel(width, TOP + HEIGHT + BOTTOM, PAPER);
     let arena = facts.totals.arena_bytes.max(1) as u64;
     let y_of = |byte: u64| TOP + HEIGHT - (byte * u64::from(HEIGHT) / arena) as u32;
     let title = format!(
         "{}: arena {} bytes, {} of them in use at node {}",
         facts.name, arena, facts.totals.largest_live_bytes, facts.totals.largest_live_node
     );
+    let caption = "node; boxes are tensors with their ids, black is working memory; offset upwards, bytes";
+    let inside = (times * step).max(font::width(&title, 16.0)).max(font::width(caption, 13.0));
+    let mut picture = RgbImage::from_pixel(LEFT + inside + 24, TOP + HEIGHT + BOTTOM, PAPER);
     font::draw(&mut picture, (LEFT as i32, 12), 16.0, INK, &title);
     for i in 0..=4u64 {
         let byte = arena * i / 4;
@@ -110,7 +111,21 @@ pub fn picture(facts: &Facts) -> RgbImage {
         let x = LEFT + (n.index as u32 + 1) * step;
         font::draw(&mut picture, (x as i32, (TOP + HEIGHT + 6) as i32), 13.0, FAINT, &n.index.to_string());
     }
-    let caption = "node; boxes are tensors with their ids, black is working memory; offset upwards, bytes";
     font::draw(&mut picture, (LEFT as i32, (TOP + HEIGHT + 24) as i32), 13.0, FAINT, caption);
     picture
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The right margin is free: nothing is cut off, however few nodes there are.
+    #[test]
+    fn the_title_of_a_small_program_fits() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../models/cliffwalking-q/cliffwalking-q.dun");
+        let facts = Facts::read(&std::fs::read(path).unwrap()).unwrap();
+        let picture = picture(&facts);
+        let margin = picture.width() - 8..picture.width();
+        assert!(margin.into_iter().all(|x| (0..picture.height()).all(|y| *picture.get_pixel(x, y) == PAPER)));
+    }
 }

@@ -14,7 +14,6 @@ mod constants;
 mod remove;
 
 use super::channel_sets::{PerChannel, largest, tie};
-use super::shares_params;
 use crate::graph::{Graph, NodeId, ValueId};
 use crate::ops::{Axis, DType, Op};
 use constants::constants;
@@ -52,7 +51,7 @@ fn removable(graph: &Graph, known: &PerChannel<Option<f32>>) -> PerChannel<bool>
         free[v.0].fill(false);
     }
     for (n, node) in graph.nodes.iter().enumerate() {
-        if shares_params(graph, NodeId(n)) {
+        if graph.shares_params(NodeId(n)) {
             node.inputs.iter().chain(&node.outputs).for_each(|v| free[v.0].fill(false));
         }
     }
